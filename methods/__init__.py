@@ -1,0 +1,1 @@
+"""The methods: what the nodes offer, as functions of tensors."""
