@@ -1,0 +1,19 @@
+"""The nodes: they convert, call a method and convert back. Here is the list, in menu order."""
+
+from .api import ComfyExtension
+from .pictures import LoadImage, SaveImage
+
+NODES = [LoadImage, SaveImage]
+
+
+class InternalMethods(ComfyExtension):
+    async def get_node_list(self):
+        return list(NODES)
+
+
+async def comfy_entrypoint() -> ComfyExtension:
+    """Called by ComfyUI after it has imported the pack."""
+    from .examples import copy_examples
+
+    copy_examples()
+    return InternalMethods()

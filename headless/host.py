@@ -1,0 +1,121 @@
+"""What a node may ask of the program that runs it, where that program is our own command line.
+
+`nodes/comfyui.py` answers the same questions inside ComfyUI. This file imports nothing of ours.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def ignore_progress(done: int, total: int) -> None:
+    """For runs that nobody watches."""
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """A folder of input files that is known by another name: `name/x.png` is `folder/x.png`."""
+
+    name: str
+    folder: Path
+
+    def __truediv__(self, file: str) -> Path:
+        start, _, rest = file.replace("\\", "/").partition("/")
+        return self.folder / (rest if start == self.name and rest else file)
+
+
+@dataclass(frozen=True)
+class Host:
+    """Folders and device of one run. inputs: where picture names are looked up, in this order."""
+
+    output: Path = Path("output")
+    inputs: tuple[Path | Shelf, ...] = (Path("."),)
+    models: Path | None = None
+    device: str = "auto"
+    progress: Callable[[int, int], None] = ignore_progress
+
+
+_current: ContextVar[Host] = ContextVar("host", default=Host())  # noqa: B039  it is frozen
+
+
+@contextmanager
+def hosting(host: Host) -> Iterator[None]:
+    token = _current.set(host)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def input_names() -> list[str]:
+    """The pictures to choose from: none, since here a workflow names its files."""
+    return []
+
+
+def input_path(name: str) -> Path:
+    """The input file called `name`. Raises FileNotFoundError saying where it was looked for."""
+    bare = name.removesuffix("[input]").rstrip()
+    folders = [Path(".")] if Path(bare).is_absolute() else list(_current.get().inputs)
+    for folder in folders:
+        path = folder / bare
+        if path.is_file():
+            return path.resolve()
+    places = ", ".join(dict.fromkeys(str((folder / bare).resolve()) for folder in folders))
+    raise FileNotFoundError(f"there is no file {bare!r} (looked for {places})")
+
+
+def save_path(prefix: str, width: int, height: int, kind: str = "output") -> tuple[Path, str, int]:
+    """Where the next files of a name go: (folder, file name, first number), as ComfyUI counts them.
+
+    prefix may hold a subfolder, %width%, %height% and parts of the date; kind is output or temp.
+    Raises ValueError if it points outside the output folder.
+    """
+    root = folder_of(kind)
+    prefix = prefix.replace("%width%", str(width)).replace("%height%", str(height))
+    now = time.localtime()
+    for name, value in (("year", now.tm_year), ("month", now.tm_mon), ("day", now.tm_mday)):
+        prefix = prefix.replace(f"%{name}%", f"{value:02}")
+    for name, value in (("hour", now.tm_hour), ("minute", now.tm_min), ("second", now.tm_sec)):
+        prefix = prefix.replace(f"%{name}%", f"{value:02}")
+    subfolder, name = os.path.split(os.path.normpath(prefix))
+    folder = (root / subfolder).resolve()
+    if not folder.is_relative_to(root):
+        raise ValueError(f"filename_prefix {prefix!r} leaves the output folder; take the '..' out")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder, name, 1 + max((_number(f, name) for f in os.listdir(folder)), default=0)
+
+
+def _number(file: str, name: str) -> int:
+    """The N of `name_N_.ext`, else 0."""
+    if os.path.normcase(file[: len(name) + 1]) != os.path.normcase(f"{name}_"):
+        return 0
+    digits = file[len(name) + 1 :].split("_")[0]
+    return int(digits) if digits.isdecimal() else 0
+
+
+def folder_of(kind: str) -> Path:
+    """The absolute folder of saved ("output") or merely shown ("temp") pictures."""
+    output = _current.get().output.resolve()
+    return output / "temp" if kind == "temp" else output
+
+
+def writes_metadata() -> bool:
+    return True
+
+
+def progress(done: int, total: int, preview=None) -> None:
+    """Say how far the node is; the preview picture has nowhere to go here."""
+    _current.get().progress(done, total)
+
+
+def wants_preview() -> bool:
+    return False
+
+
+def device_name() -> str:
+    """auto, cpu, cuda or mps: where the user wants the work done."""
+    return _current.get().device

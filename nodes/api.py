@@ -1,0 +1,17 @@
+"""The node API and the program that runs the nodes: ComfyUI where it has loaded us, else our own.
+
+Asked is whether ComfyUI is loaded, not whether it could be found: the command line started in
+ComfyUI's own folder still runs by itself.
+"""
+
+import sys
+
+if "comfy_api" in sys.modules:
+    from comfy_api.latest import ComfyExtension, io, ui
+
+    from . import comfyui as host
+else:
+    from ..headless import host
+    from ..headless.api import ComfyExtension, io, ui
+
+__all__ = ["ComfyExtension", "host", "io", "ui"]

@@ -1,0 +1,74 @@
+"""What a node may ask of the program that runs it, where that program is ComfyUI.
+
+`headless/host.py` answers the same questions on the command line.
+"""
+
+import os
+from pathlib import Path
+
+import folder_paths
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".exr", ".hdr")
+
+
+def input_names() -> list[str]:
+    """Pictures in ComfyUI's input folder and one level of its subfolders."""
+    root = Path(folder_paths.get_input_directory())
+    found = [p for p in (*root.glob("*"), *root.glob("*/*")) if p.suffix.lower() in PICTURES]
+    return sorted(p.relative_to(root).as_posix() for p in found)
+
+
+def input_path(name: str) -> Path:
+    """The input file called `name`. Raises FileNotFoundError saying where it was looked for."""
+    path = Path(folder_paths.get_annotated_filepath(name))
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {name!r} (looked for {path})")
+    return path
+
+
+def save_path(prefix: str, width: int, height: int, kind: str = "output") -> tuple[Path, str, int]:
+    """Where the next files of a name go: (folder, file name, first number)."""
+    root = str(folder_of(kind))
+    folder, name, number, _, _ = folder_paths.get_save_image_path(prefix, root, width, height)
+    return Path(folder), name, number
+
+
+def folder_of(kind: str) -> Path:
+    """The folder of saved ("output") or merely shown ("temp") pictures."""
+    temp = kind == "temp"
+    return Path(folder_paths.get_temp_directory() if temp else folder_paths.get_output_directory())
+
+
+def input_folder() -> Path:
+    return Path(os.path.abspath(folder_paths.get_input_directory()))
+
+
+def writes_metadata() -> bool:
+    from comfy.cli_args import args
+
+    return not args.disable_metadata
+
+
+def progress(done: int, total: int, preview=None) -> None:
+    """Move the node's bar and show `preview` (PIL image) on it.
+
+    Raises ComfyUI's own exception when the user has pressed cancel.
+    """
+    import comfy.model_management
+    import comfy.utils
+
+    comfy.model_management.throw_exception_if_processing_interrupted()
+    shown = ("JPEG", preview, 512) if preview is not None else None
+    comfy.utils.ProgressBar(total).update_absolute(done, total, shown)
+
+
+def wants_preview() -> bool:
+    return True
+
+
+def device_name() -> str:
+    """cpu or cuda as ComfyUI computes; auto on anything else, where we choose for ourselves."""
+    import comfy.model_management
+
+    kind = comfy.model_management.get_torch_device().type
+    return kind if kind in ("cpu", "cuda") else "auto"

@@ -1,0 +1,5 @@
+"""The pack's own sockets."""
+
+from .api import io
+
+FieldSocket = io.Custom("INTERNAL_FIELD")  # carries a methods.Field whose tensors are on the CPU
