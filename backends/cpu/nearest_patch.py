@@ -1,0 +1,415 @@
+"""Nearest patches on the CPU: PatchMatch with sequential scans, in numba.
+
+Queries are scanned in stripes of a fixed height. Within a stripe every match is handed on at once,
+as in the original method, so one pass carries a good match across the whole stripe; between stripes
+the matches from before the pass are used. The result is the same for any number of threads.
+"""
+
+from collections import namedtuple
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from numba import uint32
+from torch import Tensor
+
+from .. import patches, random
+from ..eager.nearest_patch import MEMORY
+from .compile import inline, jit
+from .simd import SLACK, product, squared_difference
+from .threads import run_pieces, stripes
+
+STRIPE = 32  # rows; a piece of work, and a constant so that threads do not matter
+FURTHEST = 1 << 15  # a match is kept as y << 16 | x
+
+# One search of one picture, as the kernels see it. `target` and `source` are flat (y, x, channel)
+# arrays padded by half a patch, so that the patch around pixel (y, x) begins at (y, x) of the
+# padded array. Matches lie in rows [top, bottom) and columns [left, right) and, where `usable` is not
+# empty, only on its ones. `bias`, the norms and `usable` are flat, and empty when not used.
+Problem = namedtuple(
+    "Problem",
+    "target target_stride source source_stride channels patch_size top bottom left right width "
+    "usable bias target_norms source_norms similarity active neighbours matches scores seed",
+)
+
+
+_NONE = np.empty(0, np.float32)
+
+
+def why_not(target: Tensor, source: Tensor, *, exact: bool = False, **_) -> str | None:
+    if target.device.type != "cpu":
+        return f"the images lie on {target.device}"
+    if target.ndim != 4:
+        return "it takes images, not clips"
+    if exact:
+        return "exhaustive search is a matrix product, which eager leaves to torch"
+    if max(source.shape[2:]) > FURTHEST:
+        return f"the source is over {FURTHEST} pixels wide or high"
+    return None
+
+
+@inline
+def _mix(x):
+    """backends.random.mix."""
+    x = uint32(x)
+    x = uint32((x ^ (x >> uint32(16))) * uint32(0x7FEB352D))
+    x = uint32((x ^ (x >> uint32(15))) * uint32(0x846CA68B))
+    return uint32(x ^ (x >> uint32(16)))
+
+
+@inline
+def _score(p, y, x, sy, sx, limit):
+    """Distance of query (y, x) to source patch (sy, sx), bias included; if over limit, any such."""
+    c, size = p.channels, p.patch_size
+    target_row, source_row = p.target_stride * c, p.source_stride * c
+    at_target, at_source = y * target_row + x * c, sy * source_row + sx * c
+    here = sy * (p.source_stride - size + 1) + sx
+    bias = np.float32(0.0)
+    if p.bias.size:
+        bias = p.bias[here]
+    if p.similarity == 0:
+        return bias + squared_difference(
+            p.target, at_target, p.source, at_source,
+            target_row, source_row, size * c, size, limit - bias,
+        )  # fmt: skip
+    inner = product(
+        p.target, at_target, p.source, at_source, target_row, source_row, size * c, size
+    )
+    if p.similarity == 2:
+        inner *= p.target_norms[y * p.width + x] * p.source_norms[here]
+    return bias - inner
+
+
+@inline
+def _insert(p, slot, match, score):
+    """Put a match that is better than the last one of a query into its place."""
+    j = p.neighbours - 1
+    while j > 0 and score < p.scores[slot + j - 1]:
+        p.scores[slot + j] = p.scores[slot + j - 1]
+        p.matches[slot + j] = p.matches[slot + j - 1]
+        j -= 1
+    p.scores[slot + j] = score
+    p.matches[slot + j] = match
+
+
+@inline
+def _offer(p, y, x, slot, sy, sx):
+    """Let source patch (sy, sx) compete for query (y, x), whose matches begin at `slot`."""
+    if sy < p.top or sx < p.left or sy >= p.bottom or sx >= p.right:
+        return
+    if p.usable.size:
+        if not p.usable[sy * (p.source_stride - p.patch_size + 1) + sx]:
+            return
+    match = np.int32(sy << 16 | sx)
+    for j in range(p.neighbours):
+        if p.matches[slot + j] == match:
+            return
+    worst = p.scores[slot + p.neighbours - 1]
+    score = _score(p, y, x, sy, sx, worst)
+    if score < worst:
+        _insert(p, slot, match, score)
+
+
+@jit
+def _start(p, centres, count, first_row, end_row):
+    """Give every query its first matches, all different, and score them.
+
+    Matches already there are kept; the others (-1) are spread evenly over the usable patches from a
+    random one on. centres: their list as y << 16 | x, or empty where it is the whole rectangle.
+    """
+    k, columns = p.neighbours, p.right - p.left
+    for y in range(first_row, end_row):
+        for x in range(p.width):
+            slot = (y * p.width + x) * k
+            if not p.active[y * p.width + x]:
+                for j in range(k):
+                    p.matches[slot + j] = -1
+                    p.scores[slot + j] = np.inf
+                continue
+            draw = np.int64(_mix(_mix(p.seed ^ uint32(y)) ^ uint32(x))) * count >> 32
+            for j in range(min(k, count)):
+                match, rank = p.matches[slot + j], (draw + j * count // k) % count
+                taken = match < 0
+                for i in range(j):
+                    taken |= p.matches[slot + i] == match
+                while taken:
+                    if centres.size:
+                        match = centres[rank]
+                    else:
+                        match = np.int32(
+                            (p.top + rank // columns) << 16 | (p.left + rank % columns)
+                        )
+                    rank = (rank + 1) % count
+                    taken = False
+                    for i in range(j):
+                        taken |= p.matches[slot + i] == match
+                p.matches[slot + j] = match
+            for j in range(k):
+                p.scores[slot + j] = np.inf
+            for j in range(min(k, count)):
+                match = np.int64(p.matches[slot + j])
+                score = _score(p, y, x, match >> 16, match & 0xFFFF, np.float32(np.inf))
+                i = j
+                while i > 0 and score < p.scores[slot + i - 1]:
+                    p.scores[slot + i] = p.scores[slot + i - 1]
+                    p.matches[slot + i] = p.matches[slot + i - 1]
+                    i -= 1
+                p.scores[slot + i] = score
+                p.matches[slot + i] = np.int32(match)
+            for j in range(count, k):
+                p.matches[slot + j] = -1
+
+
+@jit
+def _sweep(p, forward, turn, radius, first_row, end_row, before):
+    """One pass over the queries of some rows: propagation, then random search around the best.
+
+    before: (width * neighbours,) the matches, when the pass began, of the row that comes before.
+    """
+    k, width = p.neighbours, p.width
+    step = 1 if forward else -1
+    for i in range(end_row - first_row):
+        y = first_row + i if forward else end_row - 1 - i
+        row_draw = _mix(_mix(p.seed + uint32(turn + 1)) ^ uint32(y))
+        for i_x in range(width):
+            x = i_x if forward else width - 1 - i_x
+            if not p.active[y * width + x]:
+                continue
+            slot = (y * width + x) * k
+            if i_x > 0:
+                for j in range(k):
+                    match = np.int64(p.matches[slot - step * k + j])
+                    if match >= 0:
+                        _offer(p, y, x, slot, match >> 16, (match & 0xFFFF) + step)
+            for j in range(k):
+                if i > 0:
+                    match = np.int64(p.matches[slot - step * width * k + j])
+                else:
+                    match = np.int64(before[x * k + j])
+                if match >= 0:
+                    _offer(p, y, x, slot, (match >> 16) + step, match & 0xFFFF)
+            best = np.int64(p.matches[slot])
+            best_y, best_x = best >> 16, best & 0xFFFF
+            reach = np.int64(radius)
+            draw = _mix(row_draw ^ uint32(x))
+            while reach >= 1:
+                low_y, low_x = max(best_y - reach, p.top), max(best_x - reach, p.left)
+                rows = min(best_y + reach, p.bottom - 1) - low_y + 1
+                columns = min(best_x + reach, p.right - 1) - low_x + 1
+                draw = _mix(draw + uint32(0x9E3779B9))
+                high, low = np.int64(draw >> uint32(16)), np.int64(draw & uint32(0xFFFF))
+                _offer(p, y, x, slot, low_y + (high * rows >> 16), low_x + (low * columns >> 16))
+                reach >>= 1
+
+
+@jit
+def _measure(p, first_row, end_row):
+    """Replace the scores by the distances, without bias."""
+    k = p.neighbours
+    for y in range(first_row, end_row):
+        for x in range(p.width):
+            slot = (y * p.width + x) * k
+            for j in range(k):
+                match = np.int64(p.matches[slot + j])
+                if match >= 0:
+                    p.scores[slot + j] = _score(
+                        p, y, x, match >> 16, match & 0xFFFF, np.float32(np.inf)
+                    )
+
+
+def _as_bytes(image: Tensor) -> Tensor | None:
+    """The picture as uint8 if every value is a multiple of 1/255 in [0, 1], else None."""
+    for part in (image.flatten()[:4096], image):  # most float pictures fail at once
+        scaled = part * 255
+        rounded = scaled.round()
+        if not ((scaled - rounded).abs() < 1e-3).all() or rounded.min() < 0 or rounded.max() > 255:
+            return None
+    return rounded.to(torch.uint8)
+
+
+def _flat(image: Tensor) -> np.ndarray:
+    """(C, H, W) as a flat (H, W, C) array with room behind it for the vectors' last reads."""
+    out = torch.empty(image.numel() + SLACK, dtype=image.dtype)
+    channels, height, width = image.shape
+    out[: image.numel()].view(height, width, channels).copy_(image.permute(1, 2, 0))
+    out[image.numel() :] = 0
+    return out.numpy()
+
+
+def _norms(image: Tensor, patch_size: int) -> np.ndarray:
+    """(C, H, W) padded -> flat reciprocal norms of all its patches; 0 for a patch of zeros."""
+    squares = image.square().sum(0, keepdim=True)[None]
+    ones = torch.ones(1, 1, patch_size, 1, dtype=squares.dtype)
+    sums = torch.nn.functional.conv2d(
+        torch.nn.functional.conv2d(squares, ones), ones.transpose(2, 3)
+    ).clamp_min(0)
+    return torch.where(sums > 0, sums.rsqrt(), sums).flatten().numpy()
+
+
+def nearest_patch(
+    target: Tensor,
+    source: Tensor,
+    *,
+    patch_size: int,
+    neighbours: int = 1,
+    iterations: int = 5,
+    similarity: str = "l2",
+    exact: bool = False,
+    target_mask: Tensor | None = None,
+    source_mask: Tensor | None = None,
+    bias: Tensor | None = None,
+    wrap: tuple[bool, ...] = (False, False),
+    source_wrap: tuple[bool, ...] = (False, False),
+    positions: Tensor | None = None,
+    radius: int | None = None,
+    quality: str = "fast",
+    seed: int = 0,
+    memory: int = MEMORY,
+    poll: Callable[[], None] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """See backends.eager.nearest_patch.nearest_patch. Results do not depend on the thread count."""
+    wrap, source_wrap = patches.flags(wrap, 2), patches.flags(source_wrap, 2, "source_wrap")
+    patches.check(
+        target,
+        source,
+        patch_size=patch_size,
+        neighbours=neighbours,
+        iterations=iterations,
+        similarity=similarity,
+        quality=quality,
+        radius=radius,
+        target_mask=target_mask,
+        source_mask=source_mask,
+        bias=bias,
+        wrap=wrap,
+        source_wrap=source_wrap,
+        positions=positions,
+    )
+    usable = None
+    if source_mask is not None:
+        usable = patches.source_centres(source, source_mask, patch_size, source_wrap)
+    found = []
+    for b in range(len(target)):
+        problem, room = _problem(
+            target[b].detach().float(),
+            source[b].detach().float(),
+            patch_size,
+            neighbours,
+            similarity,
+            wrap,
+            source_wrap,
+            active=None if target_mask is None else target_mask[b, 0],
+            usable=None if usable is None else usable[b],
+            bias=None if bias is None else bias[b, 0],
+            positions=None if positions is None else positions[b],
+            seed=seed,
+        )
+        _search(problem, room, iterations, radius, poll)
+        scale = 255.0**2 if problem.target.dtype == np.uint8 else 1.0
+        found.append((torch.from_numpy(problem.matches), torch.from_numpy(problem.scores) / scale))
+    matches, distances = (torch.stack(tensors) for tensors in zip(*found, strict=True))
+    shape = (len(target), *target.shape[2:], neighbours)
+    matches, distances = (t.view(shape).permute(0, 3, 1, 2) for t in (matches, distances))
+    positions = torch.stack((matches >> 16, matches & 0xFFFF), 2)
+    return torch.where(matches[:, :, None] >= 0, positions, -1), distances.contiguous()
+
+
+def _problem(
+    target: Tensor,
+    source: Tensor,
+    patch_size: int,
+    neighbours: int,
+    similarity: str,
+    wrap: patches.Flags,
+    source_wrap: patches.Flags,
+    *,
+    active: Tensor | None,
+    usable: Tensor | None,
+    bias: Tensor | None,
+    positions: Tensor | None,
+    seed: int,
+) -> tuple[Problem, np.ndarray]:
+    """One picture's search for the kernels, and the list of its usable patches (empty: all)."""
+    (channels, height, width), source_size, half = target.shape, source.shape[1:], patch_size // 2
+    pair = None
+    if similarity == "l2" and bias is None and patch_size**2 * channels * 255**2 < 1 << 31:
+        pair = _as_bytes(target), _as_bytes(source)
+    if pair is not None and pair[0] is not None and pair[1] is not None:
+        target, source = pair
+    target, source = patches.pad(target, half, wrap), patches.pad(source, half, source_wrap)
+    top, left = (0 if around else half for around in source_wrap)
+    norms = (_NONE, _NONE)
+    if similarity == "cosine":
+        norms = _norms(target, patch_size), _norms(source, patch_size)
+    matches = np.full(height * width * neighbours, -1, np.int32)
+    if positions is not None:
+        given = positions.permute(2, 3, 0, 1).long()  # (H, W, k, 2)
+        limits = torch.tensor(source_size)
+        inside = (
+            (given >= torch.tensor((top, left))) & (given < limits - torch.tensor((top, left)))
+        ).all(-1)
+        y, x = (given * inside[..., None]).unbind(-1)
+        if usable is not None:
+            inside &= usable[y, x]
+        matches = torch.where(inside, y << 16 | x, -1).int().flatten().numpy()
+    room = np.empty(0, np.int32)
+    if usable is not None:
+        y, x = usable.nonzero().int().unbind(1)
+        room = (y << 16 | x).numpy()
+    problem = Problem(
+        target=_flat(target),
+        target_stride=target.shape[2],
+        source=_flat(source),
+        source_stride=source.shape[2],
+        channels=channels,
+        patch_size=patch_size,
+        top=top,
+        bottom=source_size[0] - top,
+        left=left,
+        right=source_size[1] - left,
+        width=width,
+        usable=np.empty(0, np.bool_) if usable is None else usable.flatten().numpy(),
+        bias=_NONE if bias is None else bias.float().contiguous().flatten().numpy(),
+        target_norms=norms[0],
+        source_norms=norms[1],
+        similarity=patches.SIMILARITIES.index(similarity),
+        active=(torch.ones(height, width, dtype=torch.bool) if active is None else active)
+        .contiguous()
+        .flatten()
+        .numpy(),
+        neighbours=neighbours,
+        matches=matches,
+        scores=np.empty(height * width * neighbours, np.float32),
+        seed=np.uint32(random.bits(seed)),
+    )
+    return problem, room
+
+
+def _search(
+    problem: Problem,
+    room: np.ndarray,
+    iterations: int,
+    radius: int | None,
+    poll: Callable[[], None] | None,
+) -> None:
+    """Fill the problem's matches and scores."""
+    row = problem.width * problem.neighbours
+    height = len(problem.matches) // row
+    active = problem.active.reshape(height, -1)
+    everything = stripes(height, STRIPE)
+    busy = [(first, end) for first, end in everything if active[first:end].any()]
+    count = len(room) or (problem.bottom - problem.top) * (problem.right - problem.left)
+    run_pieces(partial(_start, problem, room, count), everything, poll)
+    matches = problem.matches.reshape(height, row)
+    outside = np.full(row, -1, np.int32)
+    if radius is None:
+        radius = max(problem.bottom - problem.top, problem.right - problem.left)
+    for turn in range(iterations):
+        forward = turn % 2 == 0
+        pieces = []
+        for first, end in busy:
+            before = first - 1 if forward else end
+            pieces.append((first, end, matches[before].copy() if 0 <= before < height else outside))
+        run_pieces(partial(_sweep, problem, forward, turn, radius), pieces, poll)
+    run_pieces(partial(_measure, problem), busy, poll)

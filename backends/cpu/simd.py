@@ -1,0 +1,254 @@
+"""Distances and products of two patches as explicit vector code.
+
+Left to itself numba widens 8-bit integers to 64 bits and gives up vectorising a loop that may
+leave early. These intrinsics emit plain LLVM vector instructions instead, which LLVM lowers to
+whatever the CPU has (AVX-512, AVX2, NEON ...). No compiler is needed on the user's machine.
+
+Both patches are rows of `length` numbers inside flat arrays, `stride` numbers apart. The last
+vector of a row reads past its end and masks what it read: arrays need `SLACK` spare numbers at
+their end.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+SLACK = 64
+
+_I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+_F32 = ir.FloatType()
+_FAST = ("fast",)
+
+
+class _Elements:
+    """How one element type is loaded, and how its terms are formed, summed and reduced."""
+
+    def __init__(self, builder: ir.IRBuilder, lanes: int):
+        self.builder, self.lanes = builder, lanes
+
+    def load(self, pointer, offset, vector_type):
+        at = self.builder.gep(pointer, [offset])
+        value = self.builder.load(self.builder.bitcast(at, vector_type.as_pointer()))
+        value.align = 1
+        return value
+
+    def lane_mask(self, length):
+        """All ones in the first `length` lanes, zeros in the rest."""
+        integer = _I32 if self.size == 4 else _I16
+        vector = ir.VectorType(integer, self.lanes)
+        limit = self.builder.insert_element(
+            ir.Constant(vector, ir.Undefined), self.builder.trunc(length, integer), _I32(0)
+        )
+        zeros = ir.Constant(ir.VectorType(_I32, self.lanes), [0] * self.lanes)
+        limit = self.builder.shuffle_vector(limit, ir.Constant(vector, ir.Undefined), zeros)
+        index = ir.Constant(vector, list(range(self.lanes)))
+        return self.builder.sext(self.builder.icmp_signed("<", index, limit), vector)
+
+
+class _Bytes(_Elements):
+    """Unsigned 8-bit: differences in 16 bits, pairs of squares summed in 32 bits."""
+
+    size = 1
+
+    @property
+    def sums(self):
+        return ir.VectorType(_I32, self.lanes // 2)
+
+    def add_squares(self, sums, a, b, offset, mask):
+        builder, wide = self.builder, ir.VectorType(_I16, self.lanes)
+        narrow = ir.VectorType(_I8, self.lanes)
+        difference = builder.sub(
+            builder.zext(self.load(a, offset, narrow), wide),
+            builder.zext(self.load(b, offset, narrow), wide),
+        )
+        if mask is not None:
+            difference = builder.and_(difference, mask)
+        for first in (0, 1):
+            lanes = [_I32(i) for i in range(first, self.lanes, 2)]
+            half = builder.shuffle_vector(
+                difference,
+                ir.Constant(wide, ir.Undefined),
+                ir.Constant(ir.VectorType(_I32, len(lanes)), lanes),
+            )
+            half = builder.sext(half, self.sums)
+            square = builder.mul(half, half)
+            pair = square if first == 0 else builder.add(pair, square)  # noqa: F821
+        return builder.add(sums, pair)
+
+    def reduce(self, sums):
+        name = f"llvm.vector.reduce.add.v{self.lanes // 2}i32"
+        function = cgutils.get_or_insert_function(
+            self.builder.module, ir.FunctionType(_I32, [self.sums]), name
+        )
+        return self.builder.sitofp(self.builder.call(function, [sums]), _F32)
+
+
+class _Floats(_Elements):
+    """32-bit floats."""
+
+    size = 4
+
+    @property
+    def sums(self):
+        return ir.VectorType(_F32, self.lanes)
+
+    def _masked(self, value, mask):
+        if mask is None:
+            return value
+        bits = self.builder.bitcast(value, ir.VectorType(_I32, self.lanes))
+        return self.builder.bitcast(self.builder.and_(bits, mask), self.sums)
+
+    def add_squares(self, sums, a, b, offset, mask):
+        difference = self.builder.fsub(
+            self.load(a, offset, self.sums), self.load(b, offset, self.sums), flags=_FAST
+        )
+        difference = self._masked(difference, mask)
+        return self.builder.fadd(
+            sums, self.builder.fmul(difference, difference, flags=_FAST), flags=_FAST
+        )
+
+    def add_products(self, sums, a, b, offset, mask):
+        left = self._masked(self.load(a, offset, self.sums), mask)
+        right = self._masked(self.load(b, offset, self.sums), mask)
+        return self.builder.fadd(sums, self.builder.fmul(left, right, flags=_FAST), flags=_FAST)
+
+    def reduce(self, sums):
+        name = f"llvm.vector.reduce.fadd.v{self.lanes}f32"
+        function = cgutils.get_or_insert_function(
+            self.builder.module, ir.FunctionType(_F32, [_F32, self.sums]), name
+        )
+        return self.builder.call(function, [_F32(0.0), sums], fastmath=_FAST)
+
+
+def _sum_over_patch(builder, elements, add_terms, a, b, stride_a, stride_b, length, rows, limit):
+    """Emit the loops over rows and vectors; with a limit, give up at half height once past it."""
+    lanes, function = _I64(elements.lanes), builder.function
+    whole = builder.sdiv(builder.sub(length, _I64(1)), lanes)  # the last vector is always masked
+    tail = builder.mul(whole, lanes)
+    mask = elements.lane_mask(builder.sub(length, tail))
+    half = builder.sdiv(rows, _I64(2))
+    head, vectors, vector, last, middle, row_end, end, done = (
+        function.append_basic_block(name)
+        for name in ("row", "vectors", "vector", "last", "middle", "row_end", "end", "done")
+    )
+    start = builder.block
+    builder.branch(head)
+
+    builder.position_at_end(head)
+    row, at_a, at_b, sums = (builder.phi(t) for t in (_I64, a.type, b.type, elements.sums))
+    builder.branch(vectors)
+
+    builder.position_at_end(vectors)
+    index, running = builder.phi(_I64), builder.phi(elements.sums)
+    index.add_incoming(_I64(0), head)
+    running.add_incoming(sums, head)
+    builder.cbranch(builder.icmp_signed("<", index, whole), vector, last)
+
+    builder.position_at_end(vector)
+    offset = builder.mul(index, _I64(elements.lanes * elements.size))
+    running.add_incoming(add_terms(running, at_a, at_b, offset, None), vector)
+    index.add_incoming(builder.add(index, _I64(1)), vector)
+    builder.branch(vectors)
+
+    builder.position_at_end(last)
+    offset = builder.mul(tail, _I64(elements.size))
+    row_sums = add_terms(running, at_a, at_b, offset, mask)
+    next_row = builder.add(row, _I64(1))
+    next_a, next_b = builder.gep(at_a, [stride_a]), builder.gep(at_b, [stride_b])
+    if limit is None:
+        builder.branch(row_end)
+    else:
+        builder.cbranch(builder.icmp_signed("==", next_row, half), middle, row_end)
+
+    builder.position_at_end(middle)
+    partial = elements.reduce(row_sums)
+    if limit is None:
+        builder.branch(row_end)  # never reached; LLVM removes the block
+    else:
+        builder.cbranch(builder.fcmp_ordered(">=", partial, limit), done, row_end)
+
+    builder.position_at_end(row_end)
+    zero = ir.Constant(elements.sums, None)
+    for phi, first, following in (
+        (row, _I64(0), next_row),
+        (at_a, a, next_a),
+        (at_b, b, next_b),
+        (sums, zero, row_sums),
+    ):
+        phi.add_incoming(first, start)
+        phi.add_incoming(following, row_end)
+    builder.cbranch(builder.icmp_signed("<", next_row, rows), head, end)
+
+    builder.position_at_end(end)
+    total = elements.reduce(row_sums)
+    builder.branch(done)
+    builder.position_at_end(done)
+    result = builder.phi(_F32)
+    if limit is not None:
+        result.add_incoming(partial, middle)
+    result.add_incoming(total, end)
+    return result
+
+
+def _pointer(context, builder, array_type, array, index, size):
+    data = cgutils.create_struct_proxy(array_type)(context, builder, array).data
+    return builder.gep(builder.bitcast(data, _I8.as_pointer()), [builder.mul(index, _I64(size))])
+
+
+@intrinsic
+def squared_difference(typingctx, a, at_a, b, at_b, stride_a, stride_b, length, rows, limit):
+    """Sum of squared differences of two patches of uint8 or float32, as float32.
+
+    At half height the sum so far is returned if it is not below `limit`.
+    """
+    signature = types.float32(a, types.int64, b, *[types.int64] * 5, types.float32)
+
+    def generate(context, builder, signature, arguments):
+        a, at_a, b, at_b, stride_a, stride_b, length, rows, limit = arguments
+        kind = _Bytes if signature.args[0].dtype == types.uint8 else _Floats
+        size = _I64(kind.size)
+        a = _pointer(context, builder, signature.args[0], a, at_a, kind.size)
+        b = _pointer(context, builder, signature.args[2], b, at_b, kind.size)
+        strides = builder.mul(stride_a, size), builder.mul(stride_b, size)
+
+        def emit(lanes):
+            elements = kind(builder, lanes)
+            return _sum_over_patch(
+                builder, elements, elements.add_squares, a, b, *strides, length, rows, limit
+            )
+
+        if kind is _Floats:
+            return emit(16)
+        short = builder.icmp_signed("<=", length, _I64(32))
+        with builder.if_else(short) as (then, otherwise):
+            with then:
+                narrow = emit(32)
+                narrow_end = builder.block
+            with otherwise:
+                wide = emit(64)
+                wide_end = builder.block
+        result = builder.phi(_F32)
+        result.add_incoming(narrow, narrow_end)
+        result.add_incoming(wide, wide_end)
+        return result
+
+    return signature, generate
+
+
+@intrinsic
+def product(typingctx, a, at_a, b, at_b, stride_a, stride_b, length, rows):
+    """Inner product of two patches of float32, as float32."""
+    signature = types.float32(a, types.int64, b, *[types.int64] * 5)
+
+    def generate(context, builder, signature, arguments):
+        a, at_a, b, at_b, stride_a, stride_b, length, rows = arguments
+        a = _pointer(context, builder, signature.args[0], a, at_a, 4)
+        b = _pointer(context, builder, signature.args[2], b, at_b, 4)
+        strides = builder.mul(stride_a, _I64(4)), builder.mul(stride_b, _I64(4))
+        elements = _Floats(builder, 16)
+        return _sum_over_patch(
+            builder, elements, elements.add_products, a, b, *strides, length, rows, None
+        )
+
+    return signature, generate

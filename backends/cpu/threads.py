@@ -1,0 +1,58 @@
+"""Pieces of work on our own threads: kernels release the GIL, so plain Python threads run them.
+
+The pieces of a job never depend on the number of threads, and every piece writes only its own part
+of the result: that is what makes results the same for any number of them.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import cache
+
+import torch
+
+_POLL_SECONDS = 0.1
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="internal-methods")
+
+
+def stripes(height: int, rows: int) -> list[tuple[int, int]]:
+    """The first and end row of each piece, `rows` high, of `height` rows."""
+    return [(first, min(first + rows, height)) for first in range(0, height, rows)]
+
+
+def run_pieces(
+    work: Callable[..., object], pieces: Iterable[tuple], poll: Callable[[], None] | None = None
+) -> None:
+    """Call `work(*piece)` for every piece, on at most torch.get_num_threads() threads.
+
+    poll is called here, in the caller's thread, every 0.1 s; if it or a piece raises, no further
+    piece starts and the exception goes on to the caller once those under way have ended.
+    """
+    pieces = iter(list(pieces))
+    stop = False
+
+    def drain() -> None:
+        for piece in pieces:  # a list iterator hands each piece to exactly one thread
+            if stop:
+                return
+            work(*piece)
+
+    count = torch.get_num_threads()
+    if count == 1 and poll is None:
+        return drain()
+    futures = [_pool().submit(drain) for _ in range(count)]
+    try:
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+            if poll is not None:
+                poll()
+    finally:
+        stop = True
+        wait(futures)
