@@ -5,8 +5,8 @@ user's, named after all that the machine code depends on: the pack's version, th
 kernel module, the CPU, and the module name under which the pack was loaded (ComfyUI, pip and
 pytest differ in it).
 
-Kernels own no arrays: `_nrt=False` leaves out numba's reference counting, whose atomic increments at
-every access of an array in a tuple made the search three times slower.
+Kernels own no arrays: `_nrt=False` leaves out reference counting, whose atomic increments at
+every access of an array in a tuple make the search three times slower.
 """
 
 import hashlib

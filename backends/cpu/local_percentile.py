@@ -49,7 +49,7 @@ def _select(numbers, begin, count, rank):
 
 @jit
 def _percentiles(
-    distances, patch_size, share, floor, wrap, wanted, out, first_row, end_row, scratch
+    distances, patch_size, percentile, floor, wrap, wanted, out, first_row, end_row, scratch
 ):
     """max(floor, percentile) for the wanted pixels of some rows; sorts only where above floor."""
     height, width = distances.shape
@@ -68,7 +68,7 @@ def _percentiles(
                         scratch[count] = distances[from_y, from_x]
                         above += scratch[count] > floor
                         count += 1
-            rank = max(math.ceil(share * count), 1) - 1
+            rank = max(math.ceil(percentile * count / 100), 1) - 1
             if count - above <= rank and count:
                 out[y, x] = _select(scratch, 0, count, rank)
 
@@ -93,7 +93,7 @@ def local_percentile(
             _percentiles,
             given[b, 0].numpy(),
             patch_size,
-            percentile / 100,
+            float(percentile),
             np.float32(floor),
             wrap,
             wanted[b, 0].numpy(),

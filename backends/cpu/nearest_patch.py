@@ -25,8 +25,8 @@ FURTHEST = 1 << 15  # a match is kept as y << 16 | x
 
 # One search of one picture, as the kernels see it. `target` and `source` are flat (y, x, channel)
 # arrays padded by half a patch, so that the patch around pixel (y, x) begins at (y, x) of the
-# padded array. Matches lie in rows [top, bottom) and columns [left, right) and, where `usable` is not
-# empty, only on its ones. `bias`, the norms and `usable` are flat, and empty when not used.
+# padded array. Matches lie in rows [top, bottom) and columns [left, right) and, where `usable` is
+# not empty, only on its ones. `bias`, the norms and `usable` are flat, and empty when not used.
 Problem = namedtuple(
     "Problem",
     "target target_stride source source_stride channels patch_size top bottom left right width "
@@ -205,7 +205,7 @@ def _sweep(p, forward, turn, radius, first_row, end_row, before):
 
 @jit
 def _measure(p, first_row, end_row):
-    """Replace the scores by the distances, without bias."""
+    """Replace the scores by the distances of the matches."""
     k = p.neighbours
     for y in range(first_row, end_row):
         for x in range(p.width):
@@ -412,4 +412,4 @@ def _search(
             before = first - 1 if forward else end
             pieces.append((first, end, matches[before].copy() if 0 <= before < height else outside))
         run_pieces(partial(_sweep, problem, forward, turn, radius), pieces, poll)
-    run_pieces(partial(_measure, problem), busy, poll)
+    run_pieces(partial(_measure, problem._replace(bias=_NONE)), busy, poll)

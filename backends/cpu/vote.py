@@ -186,7 +186,7 @@ def _whole_patches(
     wanted: Tensor,
 ) -> Tensor:
     """(H, W, C) votes, every patch with one weight for all its pixels."""
-    weights = torch.exp(distances * (-0.5 / scale**2))
+    weights = torch.exp((distances.min() - distances) * (0.5 / scale**2))
     ones = torch.cat((values, torch.ones_like(values[:, :, :1])), 2)  # sums the weights
     sums = torch.zeros(*matches.shape, ones.shape[2])
     work = partial(
