@@ -1,0 +1,162 @@
+"""The two steps that patch synthesis alternates: match every patch, rebuild from the matches."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..backends import random, run
+from .field import Field, grid
+
+PASSES = 2  # of PatchMatch in each alternation: it starts from the last field
+FIRST_PASSES = 10  # where there is no field yet
+STILL = 1e-4  # mean change of the picture below which a level is finished
+
+
+@dataclass(frozen=True)
+class Alternation:
+    """Search and vote on one scale.
+
+    source: (1, C, H2, W2) float32, what is matched. queries: (1, 1, H, W) bool, which patches of
+    the target are matched. pinned: (1, C, H, W) values that the target has whatever the patches
+    say, and (1, C, H, W) bool, where. source_mask, bias: as in nearest_patch.
+    poll: called from long searches; may raise.
+    """
+
+    source: Tensor
+    queries: Tensor
+    patch_size: int
+    wrap: tuple[bool, bool] = (False, False)
+    seed: int = 0
+    backend: str = "auto"
+    pinned: tuple[Tensor, Tensor] | None = None
+    source_mask: Tensor | None = None
+    vote_mask: Tensor | None = None
+    poll: Callable[[], None] | None = None
+
+    def pin(self, target: Tensor) -> Tensor:
+        """The target with the values that must stay."""
+        if self.pinned is None:
+            return target
+        values, where = (part[:, : target.shape[1]] for part in self.pinned)
+        return torch.where(where, values, target)
+
+    def search(self, target: Tensor, field: Field | None, turn: int, passes: int = PASSES) -> Field:
+        """The field from `target`, or from its first channels alone, starting from `field`."""
+        source = self.source[:, : target.shape[1]]
+        positions, distances = run(
+            "nearest_patch",
+            target,
+            source,
+            patch_size=self.patch_size,
+            iterations=passes,
+            target_mask=self.queries,
+            source_mask=self.source_mask,
+            wrap=self.wrap,
+            positions=None if field is None else field.positions,
+            seed=int(random.bits(self.seed, turn)),
+            poll=self.poll,
+            backend=self.backend,
+        )
+        size = tuple(source.shape[2:])
+        return Field(positions, distances, self.patch_size, size, wrap=self.wrap)
+
+    def rebuild(self, field: Field, values: Tensor | None = None) -> Tensor:
+        """Every pixel as the weighted average of what the patches covering it say.
+
+        values: (1, C, H2, W2), another map of the source instead of the source itself.
+        """
+        return run(
+            "vote",
+            self.source if values is None else values,
+            field.positions,
+            field.distances,
+            patch_size=self.patch_size,
+            wrap=self.wrap,
+            scale=self._scale(field.distances),
+            mask=self.vote_mask,
+            backend=self.backend,
+        )
+
+    def alternate(
+        self, target: Tensor, field: Field, iterations: int
+    ) -> Iterator[tuple[int, Tensor, Field, bool]]:
+        """At most `iterations` searches and votes from `target`; fewer once it stands still.
+
+        Yields (turn, target, field, whether it was the last) after each.
+        """
+        for turn in range(iterations):
+            field = self.search(target, field, turn)
+            rebuilt = self.pin(self.rebuild(field))
+            last = turn == iterations - 1 or float((rebuilt - target).abs().mean()) <= STILL
+            target = rebuilt
+            yield turn, target, field, last
+            if last:
+                return
+
+    def _scale(self, distances: Tensor) -> Tensor | float:
+        """max(1, 75th percentile of the distances around): soft weights while matches are poor."""
+        if not bool(((distances > 1) & distances.isfinite()).any()):
+            return 1.0
+        return run(
+            "local_percentile",
+            distances,
+            patch_size=self.patch_size,
+            floor=1.0,
+            wrap=self.wrap,
+            mask=self.vote_mask,
+            backend=self.backend,
+        )
+
+
+def whole_patches(
+    size: tuple[int, int],
+    patch_size: int,
+    wrap: tuple[bool, bool],
+    device: torch.device,
+) -> Tensor:
+    """(1, 1, H, W) bool: the centres of patches that lie whole in the image.
+
+    A patch completed by reflection is symmetric and resembles nothing in a photograph: synthesis
+    does without it, every pixel of the border is covered by whole patches as well.
+    """
+    mask = torch.ones((1, 1, *size), dtype=torch.bool, device=device)
+    for axis, wraps in enumerate(wrap):
+        if not wraps:
+            index = torch.arange(size[axis], device=device)
+            half = patch_size // 2
+            inner = (index >= half) & (index < size[axis] - half)
+            mask &= inner.view(-1, 1) if axis == 0 else inner
+    return mask
+
+
+def upscaled(
+    field: Field, size: tuple[int, int], source_size: tuple[int, int], queries: Tensor
+) -> Field:
+    """The field on the next finer scale, for the patches in `queries`.
+
+    The band of border pixels that have no whole patch takes on the offset of the nearest pixel that
+    has one: twice as wide on the finer scale, part of it has whole patches there.
+    """
+    fine = _extended(field).upscale(size, source_size)
+    return replace(
+        fine,
+        positions=torch.where(queries[:, :, None], fine.positions, -1),
+        distances=torch.where(queries, fine.distances, torch.inf),
+    )
+
+
+def _extended(field: Field) -> Field:
+    """The field with its border band (half a patch, where not wrapped) filled from inside."""
+    index = []
+    for side, wraps in zip(field.size, field.wrap, strict=True):
+        half = 0 if wraps else field.patch_size // 2
+        inner = torch.arange(side, device=field.positions.device).clamp(half, side - 1 - half)
+        index.append(inner)
+    near = torch.meshgrid(*index, indexing="ij")
+    offsets = field.positions - grid(field.positions)
+    positions = offsets[(..., *near)] + grid(field.positions)
+    found = field.found[(..., *near)]
+    moved = replace(field, positions=positions, distances=field.distances[(..., *near)])
+    return moved._moved_inside(found)

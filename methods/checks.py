@@ -1,0 +1,66 @@
+"""What methods ask of their inputs, said in words when it does not hold."""
+
+import torch
+from torch import Tensor
+
+
+def by(size) -> str:
+    """A size in words, 64x48."""
+    return "x".join(str(int(n)) for n in size)
+
+
+def size_of(image: Tensor) -> tuple[int, int]:
+    """(H, W) of (B, C, H, W)."""
+    return image.shape[2], image.shape[3]
+
+
+def check_image(image: Tensor, name: str, *, batch: int | tuple[int, ...] | None = None) -> None:
+    """Raise ValueError unless `image` is (B, C, H, W), floating, finite, and B one of `batch`."""
+    if image.dim() != 4 or 0 in image.shape:
+        raise ValueError(
+            f"{name} has shape {tuple(image.shape)}, expected (B, C, H, W), none of them 0"
+        )
+    if not image.is_floating_point():
+        raise ValueError(f"{name} is {image.dtype}, expected a floating type")
+    wanted = (batch,) if isinstance(batch, int) else batch
+    if wanted is not None and image.shape[0] not in wanted:
+        words = " or ".join(str(n) for n in sorted(set(wanted)))
+        raise ValueError(f"{name} is a batch of {image.shape[0]}, expected {words}")
+    bad = int((~torch.isfinite(image)).sum())
+    if bad:
+        raise ValueError(f"{bad} values of {name} are NaN or infinite; replace them first")
+
+
+def check_patch_size(patch_size: int) -> None:
+    """Raise ValueError unless the side of a patch is odd and 1 to 31."""
+    if patch_size % 2 == 0 or not 1 <= patch_size <= 31:
+        raise ValueError(f"patch_size {patch_size} is not an odd number from 1 to 31")
+
+
+def check_mask(mask: Tensor, name: str, size: tuple[int, int], batch: int) -> None:
+    """Raise ValueError unless `mask` is (1 or batch, 1, H, W) of the given size."""
+    if mask.dim() != 4 or mask.shape[1] != 1 or mask.shape[0] not in (1, batch):
+        raise ValueError(
+            f"{name} has shape {tuple(mask.shape)}, expected ({batch}, 1, {size[0]}, {size[1]})"
+        )
+    if tuple(mask.shape[2:]) != tuple(size):
+        raise ValueError(
+            f"{name} is {by(mask.shape[2:])}, the image {by(size)}; resize one of them"
+        )
+
+
+def check_scales(name: str, size: tuple[int, int], scales: int, patch_size: int) -> None:
+    """Raise ValueError unless a patch fits at the coarsest of `scales` halved sizes."""
+    side = min(size)
+    if -(-side // 2 ** (scales - 1)) >= patch_size:
+        return
+    fitting = 0
+    while -(-side // 2**fitting) >= patch_size:
+        fitting += 1
+    coarsest = [-(-n // 2 ** (scales - 1)) for n in size]
+    remedy = f"use at most {fitting} scales" if fitting else f"use a patch of at most {side}"
+    raise ValueError(
+        f"the {name} of {by(size)} is {by(coarsest)} at the coarsest of {scales} scales, smaller "
+        f"than the patch of {patch_size}; {remedy}, or sides of at least "
+        f"{(patch_size - 1) * 2 ** (scales - 1) + 1} pixels"
+    )

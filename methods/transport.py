@@ -1,0 +1,193 @@
+"""Optimal transport: a picture that uses the patches of a reference as often as it has them.
+
+The semi-dual formulation of Houdard, Leclaire, Papadakis and Rabin 2021 ("Wasserstein generative
+models for patch-based texture synthesis"), on coarse scales only, as in PSinOT (Cherel 2024,
+III.3.3). Differs: for a given assignment the picture is not moved by gradient steps but set to the
+minimiser, the overlap average of the assigned patches, and prices are kept from round to round;
+tens of rounds then do what hundreds of steps did.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..backends import random, run
+from .alternation import Alternation
+from .checks import check_image, check_patch_size, check_scales, size_of
+from .field import Field
+
+LARGEST = 64 * 64  # pixels of a scale: the costs of all pairs of patches have to fit into memory
+ROUNDS = 30  # of assignment and reconstruction
+STEPS = 10  # of the prices in each round
+RATE = 0.1  # of the mean distance to the nearest patch: how far a price moves in its first step
+NOISE_STEPS = 100  # of the prices for the assignment of the first picture, noise
+NOISE_RATE = 0.02  # of the standard deviation of costs
+ROWS = 128  # of the cost matrix at once: they stay in the processor's cache
+
+
+def fits(size: tuple[int, ...]) -> bool:
+    """Whether a scale is small enough for transport between all patches."""
+    return size[0] * size[1] <= LARGEST
+
+
+def transport_start(colour: Tensor, scale: Alternation) -> tuple[Tensor, Field]:
+    """What noise (or a guide) turns into when every patch is used equally often: picture and field.
+
+    colour: (1, C, H, W), the first channels of the features; only these are compared.
+    """
+    patches = all_patches(colour, scale.patch_size, scale.wrap)
+    source = all_patches(scale.source[:, : colour.shape[1]], scale.patch_size)
+    costs = pair_costs(patches, source)
+    prices = ascend(
+        costs,
+        costs.new_zeros(len(source)),
+        NOISE_STEPS,
+        NOISE_RATE * float(costs.std()),
+    )
+    return _rebuilt(costs, prices, scale)
+
+
+def transport_rounds(
+    target: Tensor, scale: Alternation, rounds: int = ROUNDS
+) -> tuple[Tensor, Field]:
+    """Bring the patches of `target` to the distribution of the source's patches.
+
+    target: (1, C, H, W) features. Each round assigns to every patch the source patch of least cost
+    minus price, where a patch grows cheaper in price while it is asked for too often, and rebuilds
+    the target.
+    Returns the target and the Field of the last assignment, with true distances.
+    """
+    source = all_patches(scale.source, scale.patch_size)
+    prices = source.new_zeros(len(source))
+    field = None
+    for _ in range(rounds):
+        if scale.poll is not None:
+            scale.poll()
+        costs = pair_costs(all_patches(target, scale.patch_size, scale.wrap), source)
+        rate = RATE * float(costs.amin(dim=1).mean())
+        prices = ascend(costs, prices, STEPS, rate)
+        target, field = _rebuilt(costs, prices, scale)
+    assert field is not None
+    return target, field
+
+
+def transport_cost(
+    image: Tensor,
+    reference: Tensor,
+    *,
+    patch_size: int = 11,
+    samples: int = 2048,
+    steps: int = 500,
+    seed: int = 0,
+) -> float:
+    """How far the patches of an image are from those of a reference as distributions.
+
+    image, reference: (1, C, H, W), compared as they are (no features). samples: so many patches of
+    each are drawn at random, at most all. steps: of ascent on the prices.
+    Returns the squared Wasserstein-2 distance between the two samples, in sums of squared
+    differences over a patch, from below (the best value of the dual that was met). Two samples of
+    one picture are not at distance 0: compare figures of equal settings only.
+    """
+    check_image(image, "image", batch=1)
+    check_image(reference, "reference", batch=1)
+    check_patch_size(patch_size)
+    drawn = []
+    for number, (name, picture) in enumerate((("image", image), ("reference", reference))):
+        check_scales(name, size_of(picture), 1, patch_size)
+        patches = all_patches(picture.float(), patch_size)
+        keys = torch.as_tensor(random.bits(seed, torch.arange(len(patches)), number))
+        order = keys.argsort()[:samples]
+        drawn.append(patches[order.to(patches.device)])
+    costs = pair_costs(*drawn)
+    prices = costs.new_zeros(costs.shape[1])
+    rate, best = float(costs.amin(dim=1).mean()), 0.0
+    for step in range(steps):
+        least, chosen = cheapest(costs, prices)
+        best = max(best, float(least.double().mean() + prices.double().mean()))
+        prices = prices + rate / (step + 1) ** 0.5 * _shortage(chosen, costs)
+    return best
+
+
+def all_patches(image: Tensor, patch_size: int, wrap: tuple[bool, bool] = (False, False)) -> Tensor:
+    """Every whole patch of (1, C, H, W) as a row, (N, C p p), in row-major order of the centres."""
+    half = patch_size // 2
+    rows, columns = (half if wraps else 0 for wraps in wrap)
+    if rows or columns:
+        image = F.pad(image, (columns, columns, rows, rows), mode="circular")
+    return F.unfold(image, patch_size)[0].T.contiguous()
+
+
+def pair_costs(patches: Tensor, others: Tensor) -> Tensor:
+    """(N, M) squared distances between the rows of (N, d) and (M, d).
+
+    By one matrix product; taking off a common mean first keeps its rounding small.
+    """
+    mean = others.mean(dim=0)
+    patches, others = patches - mean, others - mean
+    squares = patches.square().sum(dim=1)[:, None] + others.square().sum(dim=1)[None]
+    return squares.addmm_(patches, others.T, alpha=-2).clamp_(min=0)
+
+
+def cheapest(costs: Tensor, prices: Tensor) -> tuple[Tensor, Tensor]:
+    """Least cost minus price of every row of (N, M), and its column."""
+    least = costs.new_empty(len(costs))
+    chosen = torch.empty(len(costs), dtype=torch.int64, device=costs.device)
+    reduced = costs.new_empty(min(ROWS, len(costs)), costs.shape[1])
+    for first in range(0, len(costs), ROWS):
+        rows = costs[first : first + ROWS]
+        part = slice(first, first + len(rows))
+        torch.sub(rows, prices, out=reduced[: len(rows)])
+        torch.min(reduced[: len(rows)], dim=1, out=(least[part], chosen[part]))
+    return least, chosen
+
+
+def ascend(costs: Tensor, prices: Tensor, steps: int, rate: float) -> Tensor:
+    """The mean of the prices over `steps` of gradient ascent on the semi-dual, its step falling.
+
+    Where a column is wanted by more rows than its share its price falls, by `rate` at most where it
+    is wanted twice too often, and rises where it is wanted too little.
+    """
+    total = torch.zeros_like(prices)
+    for step in range(steps):
+        _, chosen = cheapest(costs, prices)
+        prices = prices + rate / (step + 1) ** 0.5 * _shortage(chosen, costs)
+        total += prices
+    return total / steps
+
+
+def _shortage(chosen: Tensor, costs: Tensor) -> Tensor:
+    """1 minus how often each column was chosen, in units of its share."""
+    rows, columns = costs.shape
+    return 1 - torch.bincount(chosen, minlength=columns) * (columns / rows)
+
+
+def _rebuilt(costs: Tensor, prices: Tensor, scale: Alternation) -> tuple[Tensor, Field]:
+    """The overlap average of the assigned patches, all features, and their field."""
+    _, chosen = cheapest(costs, prices)
+    size, source_size = scale.queries.shape[2:], tuple(scale.source.shape[2:])
+    half = scale.patch_size // 2
+    columns = source_size[1] - 2 * half
+    positions = torch.full((2, *size), -1, dtype=torch.int32, device=costs.device)
+    distances = torch.full(size, torch.inf, device=costs.device)
+    queries = scale.queries[0, 0]
+    positions[0][queries] = (chosen // columns + half).int()
+    positions[1][queries] = (chosen % columns + half).int()
+    distances[queries] = costs.gather(1, chosen[:, None])[:, 0]
+    field = Field(
+        positions[None, None],
+        distances[None, None],
+        scale.patch_size,
+        source_size,
+        wrap=scale.wrap,
+    )
+    even = distances.where(~queries, torch.zeros((), device=costs.device))[None, None]
+    target = run(
+        "vote",
+        scale.source,
+        field.positions,
+        even,
+        patch_size=scale.patch_size,
+        wrap=scale.wrap,
+        backend=scale.backend,
+    )
+    return scale.pin(target), field

@@ -1,0 +1,62 @@
+"""Pyramids and features against scipy and numbers worked out by hand."""
+
+import numpy as np
+import pytest
+import torch
+from internal_methods.methods.features import MatchingSpace, features, luma
+from internal_methods.methods.pyramid import blur, level_sizes, pyramid
+from scipy import ndimage
+
+
+@pytest.mark.parametrize("wrap", [(False, False), (True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("size", [(7, 10), (1, 5), (2, 2)])
+def test_blur_is_scipys_gaussian_of_three_taps(size, wrap):
+    image = torch.rand(2, 3, *size, dtype=torch.float64)
+    modes = ["grid-wrap" if w else "mirror" for w in wrap]
+    wanted = image.numpy()
+    for axis, mode in enumerate(modes):
+        wanted = ndimage.gaussian_filter1d(wanted, 1.5, axis=2 + axis, mode=mode, radius=1)
+    np.testing.assert_allclose(blur(image, wrap).numpy(), wanted, rtol=1e-12)
+
+
+def test_levels_halve_and_round_up():
+    assert level_sizes((256, 187), 4) == [(256, 187), (128, 94), (64, 47), (32, 24)]
+    levels = pyramid(torch.rand(1, 2, 21, 10), 3)
+    assert [tuple(level.shape[2:]) for level in levels] == level_sizes((21, 10), 3)
+    assert torch.equal(levels[1], blur(levels[0])[..., ::2, ::2])
+
+
+def test_a_torus_stays_one():
+    image = torch.rand(1, 1, 8, 8)
+    moved = pyramid(image.roll((2, 4), (2, 3)), 2, (True, True))[1]
+    torch.testing.assert_close(moved, pyramid(image, 2, (True, True))[1].roll((1, 2), (2, 3)))
+
+
+def test_features_are_colour_and_weighted_gradients_of_luma():
+    image = torch.rand(2, 3, 6, 9, dtype=torch.float64)
+    light = (0.299 * image[:, 0] + 0.587 * image[:, 1] + 0.114 * image[:, 2]).numpy()
+    result = features(image, texture=5.0)
+    assert torch.equal(result[:, :3], image)
+    for channel, axis in ((3, 1), (4, 2)):
+        wanted = 5 * np.abs(np.gradient(light, axis=axis))
+        np.testing.assert_allclose(result[:, channel].numpy(), wanted, atol=1e-12)
+
+
+def test_gradients_on_a_torus_know_the_other_side():
+    image = torch.rand(1, 1, 6, 9)
+    tiled = features(image.repeat(1, 1, 3, 3))[..., 6:12, 9:18]
+    torch.testing.assert_close(features(image, wrap=(True, True)), tiled)
+    assert torch.equal(luma(image), image)
+
+
+def test_ordinary_pictures_are_compared_as_they_are_and_others_by_their_percentiles():
+    image = torch.rand(1, 3, 20, 20)
+    assert torch.equal(MatchingSpace.of(image, 5.0).colour(image), image)
+    wide = image * 4000 - 1000
+    wide[0, :, 3, 3] = 1e6  # a lamp
+    seen = MatchingSpace.of(wide, 5.0).colour(wide)
+    usual = seen.flatten(2)[..., torch.arange(400) != 63]
+    assert -0.1 < usual.min() and usual.max() < 1.1
+    assert 2 < seen[0, 0, 3, 3] < 10
+    order = wide.flatten().argsort()
+    assert (seen.flatten()[order].diff() >= 0).all()
