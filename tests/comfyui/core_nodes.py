@@ -1,0 +1,49 @@
+"""Runs ComfyUI's own nodes, for test_core_nodes.py to compare its stand-ins with.
+
+Started in ComfyUI's interpreter: core_nodes.py CHECKOUT OUT CASES ARRAYS INPUTS
+CASES: JSON, case -> {"node", "inputs"}, where "@name" stands for an array of the .npz file ARRAYS;
+INPUTS: ComfyUI's input folder. Results go to OUT/results.npz (case/output index, or refused/case
+with the message), saved pictures to OUT/output.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+CHECKOUT, OUT, CASES, ARRAYS, INPUTS = map(Path, sys.argv[1:])
+del sys.argv[1:]
+sys.path.insert(0, str(CHECKOUT))
+
+import utils.install_util  # noqa: E402, F401  ComfyUI's, before another `utils` takes the name
+from comfy.cli_args import args  # noqa: E402
+
+args.cpu, args.base_directory = True, str(OUT)
+
+import folder_paths  # noqa: E402
+import nodes  # noqa: E402
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from comfy_extras import nodes_images, nodes_mask  # noqa: E402
+
+for folder in ("output", "temp"):
+    (OUT / folder).mkdir(exist_ok=True)
+folder_paths.set_input_directory(str(INPUTS))
+classes = nodes.NODE_CLASS_MAPPINGS | nodes_mask.NODE_CLASS_MAPPINGS
+classes |= nodes_images.NODE_CLASS_MAPPINGS
+arrays = {f"@{name}": torch.from_numpy(array) for name, array in np.load(ARRAYS).items()}
+
+results = {}
+for case, asked in json.loads(CASES.read_text(encoding="utf-8")).items():
+    node = classes[asked["node"]]
+    inputs = {
+        name: arrays[value] if isinstance(value, str) and value.startswith("@") else value
+        for name, value in asked["inputs"].items()
+    }
+    try:
+        returned = getattr(node(), node.FUNCTION)(**inputs)
+    except Exception as error:
+        results[f"refused/{case}"] = np.array(str(error))
+        continue
+    for index, value in enumerate(returned if isinstance(returned, tuple) else ()):
+        results[f"{case}/{index}"] = value.numpy()
+np.savez(OUT / "results.npz", **results)

@@ -1,0 +1,163 @@
+"""The pack inside a running ComfyUI: what it offers, and that it computes what we compute."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from internal_methods.headless.command import main
+from internal_methods.headless.run import descriptions, node_classes
+from internal_methods.headless.workflow import load, read, sockets
+from internal_methods.storage.pictures import read as picture
+from internal_methods.storage.pictures import write
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
+INPUTS = ROOT / "workflows" / "inputs"
+
+
+@pytest.fixture(scope="module")
+def described(server):
+    return server.json("/object_info")
+
+
+@pytest.fixture
+def listed(capsys):
+    """What `internal-methods nodes --json` prints."""
+    assert main(["nodes", "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture(scope="module")
+def prompts():
+    """Every shipped workflow in the API format, as our own reader converts it."""
+    describe = descriptions(node_classes())
+    return {path.stem: read(load(path), describe).prompt() for path in WORKFLOWS}
+
+
+def picture_of(server, file: dict) -> Image.Image:
+    return Image.open(io.BytesIO(server.get("/view", **file)))
+
+
+def test_no_error_while_loading(server):
+    log = (server.base / "server.log").read_text(encoding="utf-8", errors="replace")
+    assert "IMPORT FAILED" not in log
+    assert "Traceback" not in log
+
+
+def test_nodes_are_described_as_our_own_listing_describes_them(described, listed):
+    for id, ours in listed.items():
+        assert id in described, f"{id} is not among ComfyUI's nodes"
+        theirs = described[id]
+        for description in (ours, theirs):
+            del description["python_module"]  # ComfyUI's name for the folder
+            for _, options in sockets(description).values():
+                if options.get("image_upload"):
+                    options.pop("options")  # the files in the input folder
+        assert set(ours) == set(theirs)
+        for part in ours:
+            assert ours[part] == theirs[part], f"{id}: {part}"
+
+
+def test_every_node_of_ours_in_comfyui_is_in_our_listing(described, listed):
+    assert {id for id in described if id.startswith("Internal")} == set(listed)
+
+
+def test_stand_ins_have_the_sockets_of_comfyuis_nodes(described):
+    def shape(info: dict) -> tuple:
+        kinds = [(name, kind) for name, (kind, _) in sockets(info).items()]
+        inputs = [(name, "COMBO" if isinstance(kind, list) else kind) for name, kind in kinds]
+        return inputs, info["output"], info["output_node"]
+
+    for id, info in descriptions(node_classes()).items():
+        assert shape(info) == shape(described[id]), id
+        for name, (_, options) in sockets(described[id]).items():
+            ours = sockets(info)[name][1]
+            for limit in ("default", "min", "max", "step"):
+                assert ours.get(limit) == options.get(limit), f"{id}.{name}: {limit}"
+
+
+def test_examples_are_copied_for_the_first_press(server):
+    for path in INPUTS.iterdir():
+        copy = server.base / "input" / "internal_methods" / path.name
+        assert copy.read_bytes() == path.read_bytes(), path.name
+
+
+def test_workflows_are_offered_as_templates(server):
+    offered = server.json("/workflow_templates")["internal-methods"]
+    assert sorted(offered) == [path.stem for path in WORKFLOWS]
+    for path in WORKFLOWS:
+        address = f"/api/workflow_templates/internal-methods/{path.name}"
+        assert server.json(address) == json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_every_node_has_a_help_page(server, listed):
+    for id in listed:
+        page = server.get(f"/extensions/internal-methods/docs/{id}.md").decode()
+        assert len(page) > 200, id
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=[path.stem for path in WORKFLOWS])
+def test_a_workflow_gives_the_same_pixels_in_both_places(path, server, prompts, capsys, tmp_path):
+    history = server.run(prompts[path.stem], json.loads(path.read_text(encoding="utf-8")))
+    assert history["status"]["status_str"] == "success", server.told(history)
+    assert main(["run", str(path), "--output-dir", str(tmp_path), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    ours = {output["id"]: output for output in report["outputs"] if "files" in output}
+    theirs = {id: ui["images"] for id, ui in history["outputs"].items() if "images" in ui}
+    assert set(ours) == set(theirs)
+    for id, output in ours.items():
+        assert len(output["files"]) == len(theirs[id])
+        for name, file in zip(output["files"], theirs[id], strict=True):
+            with Image.open(name) as mine, picture_of(server, file) as their:
+                assert np.array_equal(mine, their), f"{output['node']}: {Path(name).name}"
+                assert mine.info.keys() >= {"prompt", "workflow"}
+                for text in ("prompt", "workflow"):
+                    assert json.loads(mine.info[text]) == json.loads(their.info[text]), text
+
+
+def saving(values: dict, **load: object) -> dict:
+    """A graph that loads a picture with our node and saves it with our node."""
+    loader = {"class_type": "InternalLoadImage", "inputs": {"channels": "rgb", **load}}
+    inputs = {"images": ["1", 0], "filename_prefix": "kept", "format": "png", **values}
+    return {"1": loader, "2": {"class_type": "InternalSaveImage", "inputs": inputs}}
+
+
+def test_what_our_node_saves_is_what_comfyuis_node_saves(server):
+    pixels = np.random.default_rng(1).integers(0, 256, (9, 13, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(server.base / "input" / "pixels.png")
+    prompt = saving({}, image="pixels.png")
+    theirs = {"images": ["1", 0], "filename_prefix": "core/kept"}
+    prompt["3"] = {"class_type": "SaveImage", "inputs": theirs}
+    history = server.run(prompt, {"nodes": [], "links": [], "é": "é"})
+    files = [history["outputs"][id]["images"][0] for id in ("2", "3")]
+    with picture_of(server, files[0]) as ours, picture_of(server, files[1]) as core:
+        assert np.array_equal(ours, pixels) and np.array_equal(core, pixels)
+        assert ours.info == core.info and "workflow" in ours.info
+
+
+def test_depth_survives_the_way_through_comfyui(server):
+    pixels = np.arange(5 * 7 * 3, dtype=np.uint16).reshape(5, 7, 3) * 611
+    path = server.base / "input" / "deep.png"
+    write(path, pixels.astype(np.float32) / 65535, "png16", {})
+    history = server.run(saving({"format": "png16"}, image="deep.png"))
+    file = history["outputs"]["2"]["images"][0]
+    copy = server.base / "output" / file["subfolder"] / file["filename"]
+    assert np.array_equal(np.rint(picture(copy) * 65535), pixels)
+
+
+def test_a_missing_picture_is_refused_before_anything_runs(server):
+    answer = server.post("/prompt", {"prompt": saving({}, image="nowhere.png")})
+    told = json.dumps(answer["node_errors"]["1"])
+    assert "nowhere.png" in told and "there is no file" in told
+
+
+def test_what_a_node_says_of_its_failure_reaches_the_client(server):
+    (server.base / "input" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n, then nothing")
+    history = server.run(saving({}, image="broken.png"))
+    assert history["status"]["status_str"] == "error"
+    error = server.told(history)["execution_error"]
+    assert error["node_id"] == "1" and error["node_type"] == "InternalLoadImage"
+    assert "broken.png is not a picture" in error["exception_message"]
