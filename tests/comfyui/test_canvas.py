@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from internal_methods.headless.run import descriptions, node_classes
 from internal_methods.headless.workflow import read
+from PIL import Image
 
 playwright = pytest.importorskip("playwright.sync_api")
 
@@ -30,6 +31,7 @@ DROP = """async ([data, name]) => {
   const bytes = Uint8Array.from(atob(data), c => c.charCodeAt(0))
   await app.handleFile(new File([bytes], name, {type: 'image/png'}))
 }"""
+UPLOADED = "some folder/picture.png"  # not in the canvas' list, which has no subfolders
 TOLERANCE = 2  # pixels of the canvas
 
 
@@ -40,6 +42,9 @@ def page(server):
     if not chromium:
         pytest.skip("there is no Chromium; CHROMIUM may name one")
     server.post("/settings", {"Comfy.TutorialCompleted": True})
+    uploaded = server.base / "input" / UPLOADED
+    uploaded.parent.mkdir(exist_ok=True)
+    Image.linear_gradient("L").save(uploaded)
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=flags)
@@ -154,7 +159,6 @@ class Sketch:
 
 
 MUTED, BYPASSED = 2, 4
-UPLOADED = "internal_methods/picture.png"
 
 
 def awkward() -> dict:
@@ -199,10 +203,9 @@ def test_the_canvas_reads_an_awkward_graph_as_we_do(page, shown, describe):
 
 def test_running_from_the_canvas_and_dropping_the_result_gives_the_graph_back(server, page, shown):
     sent = shown(kept := saving())
-    answer = page.evaluate("app.queuePrompt(0)")
-    assert answer is True
-    job = next(iter(server.json("/history?max_items=1")))
-    file = server.finished(job)["outputs"]["2"]["images"][0]
+    with page.expect_response("**/prompt") as answer:
+        page.evaluate("() => { app.queuePrompt(0) }")
+    file = server.finished(answer.value.json()["prompt_id"])["outputs"]["2"]["images"][0]
     data = base64.b64encode(server.get("/view", **file)).decode()
     page.evaluate("app.graph.clear()")
     page.evaluate(DROP, [data, file["filename"]])
