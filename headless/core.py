@@ -6,6 +6,7 @@ They take ComfyUI's data: images [B, H, W, C] and masks [B, H, W]. Written again
 
 import json
 import random
+from io import BytesIO
 from pathlib import Path
 
 from ..storage.files import write_whole
@@ -26,8 +27,9 @@ def _open(name: str):
     from PIL import Image
 
     path = host.input_path(name)
+    data = path.read_bytes()
     try:
-        picture = Image.open(path)
+        picture = Image.open(BytesIO(data))  # not the path: further frames would keep it open
         picture.load()
     except (OSError, SyntaxError) as error:
         raise PictureError(f"{path} is not a picture, or a broken one: {error}") from error
