@@ -17,6 +17,7 @@ from torch import Tensor
 from .. import patches, random
 from ..eager.nearest_patch import MEMORY
 from .compile import inline, jit
+from .kdtree import build, leaf
 from .simd import SLACK, product, squared_difference
 from .threads import run_pieces, stripes
 
@@ -34,6 +35,9 @@ Problem = namedtuple(
 )
 
 
+LEAST_PLANTED = 2048  # source patches; below, random starts do as well as a tree
+NEAR = 8  # pixels; the random search that is left to do after a tree
+_TREES = {"fast": (8, 8), "best": (64, 12)}  # leaf size and components
 _NONE = np.empty(0, np.float32)
 
 
@@ -159,6 +163,18 @@ def _start(p, centres, count, first_row, end_row):
                 p.matches[slot + i] = np.int32(match)
             for j in range(count, k):
                 p.matches[slot + j] = -1
+
+
+@jit
+def _plant(p, tree, first_row, end_row, descriptor):
+    """Let the patches of the tree's leaf that each query descends to compete for it."""
+    for y in range(first_row, end_row):
+        for x in range(p.width):
+            if p.active[y * p.width + x]:
+                first, end = leaf(p, tree, y, x, descriptor)
+                for i in range(first, end):
+                    match = np.int64(tree.order[i])
+                    _offer(p, y, x, (y * p.width + x) * p.neighbours, match >> 16, match & 0xFFFF)
 
 
 @jit
@@ -305,7 +321,8 @@ def nearest_patch(
             positions=None if positions is None else positions[b],
             seed=seed,
         )
-        _search(problem, room, iterations, radius, poll)
+        planted = positions is None and radius is None and iterations > 0
+        _search(problem, room, iterations, radius, _TREES[quality] if planted else None, poll)
         scale = 255.0**2 if problem.target.dtype == np.uint8 else 1.0
         found.append((torch.from_numpy(problem.matches), torch.from_numpy(problem.scores) / scale))
     matches, distances = (torch.stack(tensors) for tensors in zip(*found, strict=True))
@@ -391,9 +408,10 @@ def _search(
     room: np.ndarray,
     iterations: int,
     radius: int | None,
+    tree: tuple[int, int] | None,
     poll: Callable[[], None] | None,
 ) -> None:
-    """Fill the problem's matches and scores."""
+    """Fill the problem's matches and scores. tree: its leaves' size and components, if wanted."""
     row = problem.width * problem.neighbours
     height = len(problem.matches) // row
     active = problem.active.reshape(height, -1)
@@ -401,6 +419,15 @@ def _search(
     busy = [(first, end) for first, end in everything if active[first:end].any()]
     count = len(room) or (problem.bottom - problem.top) * (problem.right - problem.left)
     run_pieces(partial(_start, problem, room, count), everything, poll)
+    if tree and problem.similarity == 0 and not problem.bias.size and count >= LEAST_PLANTED:
+        if not len(room):
+            rows = np.arange(problem.top, problem.bottom, dtype=np.int32)
+            columns = np.arange(problem.left, problem.right, dtype=np.int32)
+            room = (rows[:, None] << 16 | columns).ravel()
+        grown = build(problem, room, *tree)
+        pieces = [(first, end, np.empty(grown.components, np.float32)) for first, end in busy]
+        run_pieces(partial(_plant, problem, grown), pieces, poll)
+        radius = NEAR
     matches = problem.matches.reshape(height, row)
     outside = np.full(row, -1, np.int32)
     if radius is None:

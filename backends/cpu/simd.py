@@ -27,9 +27,12 @@ class _Elements:
     def __init__(self, builder: ir.IRBuilder, lanes: int):
         self.builder, self.lanes = builder, lanes
 
-    def load(self, pointer, offset, vector_type):
-        at = self.builder.gep(pointer, [offset])
-        value = self.builder.load(self.builder.bitcast(at, vector_type.as_pointer()))
+    def load(self, pointer, index, element):
+        """The vector that begins at number `index` of the numbers at `pointer`."""
+        size = 4 if element is _F32 else element.width // 8
+        at = self.builder.gep(pointer, [self.builder.mul(index, _I64(size))])
+        vector = ir.VectorType(element, self.lanes)
+        value = self.builder.load(self.builder.bitcast(at, vector.as_pointer()))
         value.align = 1
         return value
 
@@ -55,12 +58,11 @@ class _Bytes(_Elements):
     def sums(self):
         return ir.VectorType(_I32, self.lanes // 2)
 
-    def add_squares(self, sums, a, b, offset, mask):
+    def add_squares(self, sums, a, b, index, mask):
         builder, wide = self.builder, ir.VectorType(_I16, self.lanes)
-        narrow = ir.VectorType(_I8, self.lanes)
         difference = builder.sub(
-            builder.zext(self.load(a, offset, narrow), wide),
-            builder.zext(self.load(b, offset, narrow), wide),
+            builder.zext(self.load(a, index, _I8), wide),
+            builder.zext(self.load(b, index, _I8), wide),
         )
         if mask is not None:
             difference = builder.and_(difference, mask)
@@ -99,18 +101,26 @@ class _Floats(_Elements):
         bits = self.builder.bitcast(value, ir.VectorType(_I32, self.lanes))
         return self.builder.bitcast(self.builder.and_(bits, mask), self.sums)
 
-    def add_squares(self, sums, a, b, offset, mask):
+    def add_squares(self, sums, a, b, index, mask):
         difference = self.builder.fsub(
-            self.load(a, offset, self.sums), self.load(b, offset, self.sums), flags=_FAST
+            self.load(a, index, _F32), self.load(b, index, _F32), flags=_FAST
         )
         difference = self._masked(difference, mask)
         return self.builder.fadd(
             sums, self.builder.fmul(difference, difference, flags=_FAST), flags=_FAST
         )
 
-    def add_products(self, sums, a, b, offset, mask):
-        left = self._masked(self.load(a, offset, self.sums), mask)
-        right = self._masked(self.load(b, offset, self.sums), mask)
+    def add_products(self, sums, a, b, index, mask):
+        left = self.load(a, index, _F32)
+        return self._add_product(sums, left, b, index, mask)
+
+    def add_products_of_bytes(self, sums, a, b, index, mask):
+        left = self.builder.uitofp(self.load(a, index, _I8), self.sums)
+        return self._add_product(sums, left, b, index, mask)
+
+    def _add_product(self, sums, left, b, index, mask):
+        left = self._masked(left, mask)
+        right = self._masked(self.load(b, index, _F32), mask)
         return self.builder.fadd(sums, self.builder.fmul(left, right, flags=_FAST), flags=_FAST)
 
     def reduce(self, sums):
@@ -146,14 +156,13 @@ def _sum_over_patch(builder, elements, add_terms, a, b, stride_a, stride_b, leng
     builder.cbranch(builder.icmp_signed("<", index, whole), vector, last)
 
     builder.position_at_end(vector)
-    offset = builder.mul(index, _I64(elements.lanes * elements.size))
-    running.add_incoming(add_terms(running, at_a, at_b, offset, None), vector)
+    at = builder.mul(index, lanes)
+    running.add_incoming(add_terms(running, at_a, at_b, at, None), vector)
     index.add_incoming(builder.add(index, _I64(1)), vector)
     builder.branch(vectors)
 
     builder.position_at_end(last)
-    offset = builder.mul(tail, _I64(elements.size))
-    row_sums = add_terms(running, at_a, at_b, offset, mask)
+    row_sums = add_terms(running, at_a, at_b, tail, mask)
     next_row = builder.add(row, _I64(1))
     next_a, next_b = builder.gep(at_a, [stride_a]), builder.gep(at_b, [stride_b])
     if limit is None:
@@ -162,10 +171,10 @@ def _sum_over_patch(builder, elements, add_terms, a, b, stride_a, stride_b, leng
         builder.cbranch(builder.icmp_signed("==", next_row, half), middle, row_end)
 
     builder.position_at_end(middle)
-    partial = elements.reduce(row_sums)
     if limit is None:
-        builder.branch(row_end)  # never reached; LLVM removes the block
+        builder.unreachable()
     else:
+        partial = elements.reduce(row_sums)
         builder.cbranch(builder.fcmp_ordered(">=", partial, limit), done, row_end)
 
     builder.position_at_end(row_end)
@@ -238,17 +247,18 @@ def squared_difference(typingctx, a, at_a, b, at_b, stride_a, stride_b, length, 
 
 @intrinsic
 def product(typingctx, a, at_a, b, at_b, stride_a, stride_b, length, rows):
-    """Inner product of two patches of float32, as float32."""
+    """Inner product of a patch of float32 or uint8 and a patch of float32, as float32."""
     signature = types.float32(a, types.int64, b, *[types.int64] * 5)
 
     def generate(context, builder, signature, arguments):
         a, at_a, b, at_b, stride_a, stride_b, length, rows = arguments
-        a = _pointer(context, builder, signature.args[0], a, at_a, 4)
+        of_bytes = signature.args[0].dtype == types.uint8
+        size = 1 if of_bytes else 4
+        a = _pointer(context, builder, signature.args[0], a, at_a, size)
         b = _pointer(context, builder, signature.args[2], b, at_b, 4)
-        strides = builder.mul(stride_a, _I64(4)), builder.mul(stride_b, _I64(4))
+        strides = builder.mul(stride_a, _I64(size)), builder.mul(stride_b, _I64(4))
         elements = _Floats(builder, 16)
-        return _sum_over_patch(
-            builder, elements, elements.add_products, a, b, *strides, length, rows, None
-        )
+        add_terms = elements.add_products_of_bytes if of_bytes else elements.add_products
+        return _sum_over_patch(builder, elements, add_terms, a, b, *strides, length, rows, None)
 
     return signature, generate

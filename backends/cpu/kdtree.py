@@ -1,0 +1,171 @@
+"""A k-d tree over short descriptors of the source patches: a good first match for every query.
+
+Descriptors are the leading principal components of the patches. The tree is balanced and implicit:
+its leaves are equal runs of one array of patches, and a query is compared, in full, with the run
+that it descends to. Neighbouring queries come to good matches in different leaves and PatchMatch
+passes them on: together they get closer to the true nearest patch than either alone, and sooner
+(after He & Sun 2012, "Computing nearest-neighbor fields via propagation-assisted kd-trees").
+"""
+
+from collections import namedtuple
+from functools import partial
+
+import numpy as np
+
+from .. import random
+from .compile import inline, jit
+from .simd import SLACK, product
+from .threads import run_pieces, stripes
+
+SAMPLES = 300_000  # numbers that the principal components are computed from
+POWER_STEPS = 4
+FORKS = 4  # levels of the tree above the pieces that threads build
+
+# dims and cuts belong to the inner nodes (the children of n are 2n + 1 and 2n + 2); order lists
+# the patches leaf after leaf; basis is flat, one row-major patch per component.
+Tree = namedtuple("Tree", "basis components dims cuts order depth")
+
+
+@inline
+def _component(image, at, stride, tree, length, size, d):
+    """Component d of the patch of a flat image that begins at `at`."""
+    return product(image, at, tree.basis, d * size * length, stride, length, length, size)
+
+
+@jit
+def _describe(p, tree, patches, out, first, end):
+    """The descriptors, one row each, of some of the source patches (y << 16 | x)."""
+    length, row = p.patch_size * p.channels, p.source_stride * p.channels
+    for i in range(first, end):
+        patch = np.int64(patches[i])
+        at = (patch >> 16) * row + (patch & 0xFFFF) * p.channels
+        for d in range(tree.components):
+            out[i, d] = _component(p.source, at, row, tree, length, p.patch_size, d)
+
+
+@jit
+def _split(descriptors, tree, keys, root, root_first, root_end, root_level, depth, todo):
+    """Build the subtree below `root`, down to level `depth`, on order[root_first:root_end]."""
+    order = tree.order
+    todo[0] = (root, root_first, root_end, root_level)
+    waiting = 1
+    while waiting:
+        waiting -= 1
+        node, first, end, level = todo[waiting]
+        if level == depth:
+            continue
+        stride = max(1, (end - first) // 64)
+        widest, spread = 0, np.float32(-1)
+        for d in range(tree.components):
+            total = squares = np.float32(0)
+            count = 0
+            for i in range(first, end, stride):
+                value = descriptors[order[i], d]
+                total += value
+                squares += value * value
+                count += 1
+            variance = squares / count - (total / count) ** 2
+            if variance > spread:
+                widest, spread = d, variance
+        for i in range(first, end):
+            keys[i] = descriptors[order[i], widest]
+        middle, low, high = (first + end) // 2, first, end - 1
+        while low < high:  # quickselect: what is below the middle goes left of it
+            pivot, i, j = keys[(low + high) // 2], low, high
+            while i <= j:
+                while keys[i] < pivot:
+                    i += 1
+                while keys[j] > pivot:
+                    j -= 1
+                if i <= j:
+                    keys[i], keys[j] = keys[j], keys[i]
+                    order[i], order[j] = order[j], order[i]
+                    i += 1
+                    j -= 1
+            if middle <= j:
+                high = j
+            elif middle >= i:
+                low = i
+            else:
+                break
+        tree.dims[node] = widest
+        tree.cuts[node] = keys[middle]
+        todo[waiting] = (2 * node + 1, first, middle, level + 1)
+        todo[waiting + 1] = (2 * node + 2, middle, end, level + 1)
+        waiting += 2
+
+
+@inline
+def leaf(p, tree, y, x, descriptor):
+    """The run of tree.order that query (y, x) descends to: first and end index.
+
+    descriptor: (components,) scratch.
+    """
+    length, row = p.patch_size * p.channels, p.target_stride * p.channels
+    for d in range(tree.components):
+        at = y * row + x * p.channels
+        descriptor[d] = _component(p.target, at, row, tree, length, p.patch_size, d)
+    node, first, end = 0, 0, len(tree.order)
+    for _ in range(tree.depth):
+        middle = (first + end) // 2
+        if descriptor[tree.dims[node]] < tree.cuts[node]:
+            node, end = 2 * node + 1, middle
+        else:
+            node, first = 2 * node + 2, middle
+    return first, end
+
+
+def build(problem, room: np.ndarray, leaf_size: int, components: int) -> Tree:
+    """The tree of the source patches `room` (y << 16 | x), leaves of about leaf_size patches."""
+    depth = max(0, int(np.log2(max(1, len(room) / leaf_size))))
+    tree = Tree(
+        _principal_components(problem, room, components),
+        components,
+        np.zeros(1 << depth, np.int32),
+        np.zeros(1 << depth, np.float32),
+        np.arange(len(room), dtype=np.int32),
+        depth,
+    )
+    descriptors = np.empty((len(room), components), np.float32)
+    run_pieces(partial(_describe, problem, tree, room, descriptors), stripes(len(room), 1 << 14))
+    keys = np.empty(len(room), np.float32)
+    fork = min(FORKS, depth)
+    _split(descriptors, tree, keys, 0, 0, len(room), 0, fork, _todo(depth))
+    branches = [(0, 0, len(room))]
+    for _ in range(fork):
+        halves = [(n, first, (first + end) // 2, end) for n, first, end in branches]
+        branches = [(2 * n + 1, first, middle) for n, first, middle, _ in halves]
+        branches += [(2 * n + 2, middle, end) for n, _, middle, end in halves]
+    run_pieces(
+        lambda *branch: _split(descriptors, tree, keys, *branch, fork, depth, _todo(depth)),
+        branches,
+    )
+    return tree._replace(order=room[tree.order])
+
+
+def _todo(depth: int) -> np.ndarray:
+    return np.empty((depth + 2, 4), np.int64)
+
+
+def _principal_components(problem, room: np.ndarray, components: int) -> np.ndarray:
+    """Flat orthonormal directions along which a sample of the source patches varies most.
+
+    By power iteration; no BLAS, whose last bits would depend on the number of threads.
+    """
+    size, length = problem.patch_size, problem.patch_size * problem.channels
+    count = max(64, SAMPLES // (size * length))
+    some = room[np.linspace(0, len(room) - 1, min(count, len(room))).astype(np.int64)].astype(
+        np.int64
+    )
+    row = problem.source_stride * problem.channels
+    corner = (some >> 16) * row + (some & 0xFFFF) * problem.channels
+    inside = np.arange(size)[:, None] * row + np.arange(length)
+    sample = problem.source[corner[:, None] + inside.ravel()].astype(np.float64)
+    sample -= sample.mean(0)
+    basis = random.normal((sample.shape[1], components), seed=0).double().numpy()
+    for _ in range(POWER_STEPS):
+        basis = np.einsum("nd,nk->dk", sample, np.einsum("nd,dk->nk", sample, basis))
+        for k in range(components):  # Gram-Schmidt
+            basis[:, k] -= basis[:, :k] @ (basis[:, :k].T @ basis[:, k])
+            basis[:, k] /= max(np.sqrt((basis[:, k] ** 2).sum()), 1e-30)
+    return np.append(basis.T.ravel(), np.zeros(SLACK)).astype(np.float32)
