@@ -2,6 +2,7 @@
 
 from .field import Field, distances_picture, offsets_picture
 from .generate import generate
+from .patchmatch import patchmatch
 from .steps import Step
 
-__all__ = ["Field", "Step", "distances_picture", "generate", "offsets_picture"]
+__all__ = ["Field", "Step", "distances_picture", "generate", "offsets_picture", "patchmatch"]

@@ -26,7 +26,12 @@ def check_image(image: Tensor, name: str, *, batch: int | tuple[int, ...] | None
     if wanted is not None and image.shape[0] not in wanted:
         words = " or ".join(str(n) for n in sorted(set(wanted)))
         raise ValueError(f"{name} is a batch of {image.shape[0]}, expected {words}")
-    bad = int((~torch.isfinite(image)).sum())
+    check_finite(image, name)
+
+
+def check_finite(values: Tensor, name: str) -> None:
+    """Raise ValueError, with their count, if any of the values is NaN or infinite."""
+    bad = int((~torch.isfinite(values)).sum())
     if bad:
         raise ValueError(f"{bad} values of {name} are NaN or infinite; replace them first")
 
