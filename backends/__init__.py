@@ -28,8 +28,8 @@ def why_not_installed(name: str) -> str | None:
 def run(op: str, *args, backend: str = "auto", **kwargs):
     """Run operation `op` on the first backend that can take these arguments.
 
-    backend: "auto" tries cuda where a tensor lies on a GPU, then cpu, then eager; a name forces that
-    backend, which then never falls back.
+    backend: "auto" tries cuda where a tensor lies on a GPU, then cpu, then eager; a name forces
+    that backend, which then never falls back.
     Raises NotImplementedError with every refusal when none can, ValueError for an unknown name.
     """
     if backend not in ("auto", *NAMES):

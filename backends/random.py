@@ -1,8 +1,8 @@
 """The counter-based generator that every backend shares.
 
-A draw depends only on a seed and on counters (position, pass, trial), so neither thread order nor the
-backend changes it, and nothing touches the global generators.
-The mixer is Wellons' "lowbias32" integer hash; Triton and numba kernels repeat it in their own words.
+A draw depends only on a seed and on counters (position, pass, trial), so neither thread order nor
+the backend changes it, and nothing touches the global generators. The mixer is Wellons' "lowbias32"
+integer hash; Triton and numba kernels repeat it in their own words.
 """
 
 import torch

@@ -32,15 +32,15 @@ def patchmatch(
 ) -> Field:
     """For each patch of `target`, the most similar patches of `source`, as a Field.
 
-    target: (B, C, H, W) or (B, C, T, H, W), floating, any finite range. source: the same with a size
-        of its own; a batch of one serves all targets.
-    patch_size: odd, 1 to 31. neighbours: how many, 1 to 31, best first.
+    target: (B, C, H, W) or (B, C, T, H, W), floating, any finite range. source: the same with a
+        size of its own; a batch of one serves all targets.
+    patch_size: odd, 1 to 31. neighbours: how many, 1 to 31.
     iterations: passes of propagation and random search.
     similarity: "l2" (sum of squared differences), "dot" or "cosine" (their distance is minus the
         similarity).
     exact: compare with every source patch instead, in at most `memory` bytes of scratch; slow.
-    target_mask: (B or 1, 1, H, W), > 0.5 where a match is wanted. source_mask: likewise, > 0.5 where
-        the source may be used; only patches that lie whole in it are.
+    target_mask: (B or 1, 1, H, W), > 0.5 where a match is wanted. source_mask: likewise, > 0.5
+        where the source may be used; only patches that lie whole in it are.
     bias: (B or 1, 1, H2, W2) added to the distance of the source patch centred there, in the search
         only.
     wrap, source_wrap: per axis, read the target (the source) as a torus. Without wrap the patches
@@ -69,8 +69,8 @@ def patchmatch(
             return None
         if tensor.shape[1] != 1 or tensor.shape[2:] != like.shape[2:]:
             raise ValueError(
-                f"{name} is {by(tensor.shape[2:])} with {tensor.shape[1]} channels, but what it masks "
-                f"is {by(like.shape[2:])}; give one channel of that size"
+                f"{name} is {by(tensor.shape[2:])} with {tensor.shape[1]} channels, but what it "
+                f"masks is {by(like.shape[2:])}; give one channel of that size"
             )
         return each(tensor > 0.5, name)
 
@@ -120,11 +120,9 @@ def _start(
             f"the field to start from leads from {by(field.size)} to {by(field.source_size)}, the "
             f"images are {by(target.shape[2:])} and {by(source.shape[2:])}; upscale the field first"
         )
-    batch = target.shape[0]
-    if field.positions.shape[0] not in (1, batch):
-        raise ValueError(
-            f"the field to start from is a batch of {field.positions.shape[0]}, the target of {batch}"
-        )
+    batch, given = target.shape[0], field.positions.shape[0]
+    if given not in (1, batch):
+        raise ValueError(f"the field to start from is a batch of {given}, the target of {batch}")
     positions = field.positions[:, :neighbours].expand(batch, *[-1] * (field.positions.dim() - 1))
     lacking = neighbours - positions.shape[1]
     if lacking:
