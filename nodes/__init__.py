@@ -1,9 +1,11 @@
 """The nodes: they convert, call a method and convert back. Here is the list, in menu order."""
 
 from .api import ComfyExtension
+from .generation import Generate
+from .patches import ApplyField, FieldPreview, PatchField
 from .pictures import LoadImage, SaveImage
 
-NODES = [LoadImage, SaveImage]
+NODES = [PatchField, ApplyField, FieldPreview, Generate, LoadImage, SaveImage]
 
 
 class InternalMethods(ComfyExtension):

@@ -97,6 +97,33 @@ def field(value: "Field", device: "torch.device") -> "Field":
     return _moved(value, device)
 
 
+def field_for(value: "Field", size: tuple[int, int], device: "torch.device") -> "Field":
+    """A field from a socket, enlarged where its source is smaller than `size`, a map's (H, W).
+
+    Raises ValueError naming both sizes if their proportions differ, or the map is smaller.
+    """
+    value, source = field(value, device), value.source_size
+    if tuple(size) == tuple(source):
+        return value
+    factor = size[0] / source[0]
+    if factor < 1 or round(source[1] * factor) != size[1]:
+        raise ValueError(
+            f"the image is {size[1]}x{size[0]}, but the field's source was "
+            f"{source[1]}x{source[0]}; give a map of that size, or of a larger one in the same "
+            "proportion"
+        )
+    height, width = (round(side * factor) for side in value.size)
+    return value.upscale((height, width), tuple(size))
+
+
+def same_batch_of(value: "Field", values: "Tensor") -> "tuple[Field, Tensor]":
+    """A field and a map with one batch size."""
+    positions, distances, values = same_batch(
+        field=value.positions, distances=value.distances, image=values
+    )
+    return replace(value, positions=positions, distances=distances), values
+
+
 def to_field(value: "Field") -> "Field":
     """A field for a socket: on the CPU."""
     return _moved(value, "cpu")

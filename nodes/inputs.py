@@ -1,0 +1,59 @@
+"""Inputs that several nodes have, described once."""
+
+from .api import io
+from .convert import BACKENDS, WRAPS
+
+
+def patch_size(default: int, tooltip: str):
+    return io.Int.Input("patch_size", default=default, min=1, max=31, step=2, tooltip=tooltip)
+
+
+def wrap(tooltip: str):
+    return io.Combo.Input("wrap", options=WRAPS, default="none", tooltip=tooltip)
+
+
+def upsample():
+    return io.Combo.Input(
+        "upsample",
+        options=["field", "image"],
+        default="field",
+        tooltip=(
+            "What is carried from a scale to the next finer one. field keeps the places where the "
+            "patches come from: sharp, faithful to the source. image enlarges the picture and "
+            "matches it anew: smoother layouts, softer detail."
+        ),
+    )
+
+
+def seed():
+    return io.Int.Input(
+        "seed",
+        default=0,
+        min=0,
+        max=0xFFFFFFFFFFFFFFFF,
+        control_after_generate=True,
+        tooltip="The same seed gives the same result; change it for another one.",
+    )
+
+
+def backend():
+    return io.Combo.Input(
+        "backend",
+        options=BACKENDS,
+        default="auto",
+        tooltip=(
+            "Where it is computed. auto picks the fastest that is here: cuda (Triton) on an NVIDIA "
+            "GPU, else cpu (numba). eager is plain PyTorch: slow, but runs anywhere. A backend "
+            "named here is never replaced by another."
+        ),
+    )
+
+
+SCALES_TOOLTIP = (
+    "The result at every scale, coarsest first, enlarged to one size (at most 1024 pixels): shows "
+    "how it came about."
+)
+FIELD_TOOLTIP = (
+    "Which patch of the source each patch of the result is. Apply Field to Image carries other "
+    "maps along with it."
+)

@@ -1,0 +1,90 @@
+"""Every shipped workflow: complete, and running from the first press to the picture."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from internal_methods.headless.command import main
+from internal_methods.headless.run import descriptions, node_classes
+from internal_methods.headless.workflow import read
+
+FOLDER = Path(__file__).resolve().parents[1] / "workflows"
+FILES = sorted(FOLDER.glob("*.json"))
+LIMIT = 6 * 10**6  # bytes of pictures that the pack may bring
+
+# A run in the tests takes seconds, not minutes: what the shipped settings are reduced by.
+QUICK = {
+    "generate_variations": ["Settings.count=2", "Settings.iterations=2"],
+    "material_from_one_solve": ["Settings.iterations=2"],
+    "rebuild_from_another": ["Settings.quality=fast"],
+}
+
+
+@pytest.fixture(scope="module")
+def classes():
+    return node_classes()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_workflow_is_complete(path, classes):
+    document = json.loads(path.read_text(encoding="utf-8"))
+    describe = descriptions(classes)
+    graph = read(document, describe)
+    assert document["version"] == 0.4
+    assert {node.kind for node in graph.nodes.values()} <= set(classes)
+    titles = [node.title for node in graph.nodes.values()]
+    assert titles.count("Settings") == titles.count("Result") == 1
+    assert any(node["type"] == "MarkdownNote" for node in document["nodes"])
+    for node in graph.nodes.values():
+        if node.kind in ("LoadImage", "LoadImageMask", "InternalLoadImage"):
+            folder, name = node.inputs["image"].split("/")
+            assert folder == "internal_methods" and (FOLDER / "inputs" / name).is_file()
+    check_links(document)
+
+
+def check_links(document):
+    """The two ends of every link agree, as the canvas demands."""
+    nodes = {node["id"]: node for node in document["nodes"]}
+    for id, source, out, target, place, kind in document["links"]:
+        assert id in nodes[source]["outputs"][out]["links"]
+        assert nodes[target]["inputs"][place]["link"] == id
+        assert nodes[source]["outputs"][out]["type"] == kind
+        assert nodes[target]["inputs"][place]["type"] == kind
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_workflow_has_a_thumbnail(path):
+    with Image.open(path.with_suffix(".jpg")) as thumbnail:
+        assert max(thumbnail.size) <= 1024
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_workflow_runs(path, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    quick = [part for setting in QUICK.get(path.stem, []) for part in ("--set", setting)]
+    assert main(["run", str(path), "--json", *quick]) == 0, capsys.readouterr().err
+    report = json.loads(capsys.readouterr().out)
+    [result] = [output for output in report["outputs"] if output["node"] == "Result"]
+    for file in result["files"]:
+        with Image.open(file) as picture:
+            low, high = picture.convert("L").getextrema()
+            assert high - low > 50  # a picture, not an empty one
+    assert len(report["nodes"]) == len(node_titles(path))
+
+
+def node_titles(path) -> list[str]:
+    document = json.loads(path.read_text(encoding="utf-8"))
+    return [node for node in document["nodes"] if node["type"] != "MarkdownNote"]
+
+
+def test_the_pictures_are_small():
+    pictures = [*(FOLDER / "inputs").iterdir(), *FOLDER.glob("*.jpg")]
+    assert sum(picture.stat().st_size for picture in pictures) < LIMIT
+
+
+def test_every_input_is_used():
+    used = " ".join(path.read_text(encoding="utf-8") for path in FILES)
+    unused = [p.name for p in (FOLDER / "inputs").iterdir() if f"/{p.name}" not in used]
+    assert not unused

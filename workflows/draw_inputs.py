@@ -1,0 +1,144 @@
+"""Draws the example pictures that are not photographs, into workflows/inputs/.
+
+    python workflows/draw_inputs.py
+
+Everything is computed from fixed seeds; the pictures are in the public domain (CC0).
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+INPUTS = Path(__file__).parent / "inputs"
+
+
+def noise(rng: np.random.Generator, height: int, width: int, cells: float) -> np.ndarray:
+    """Smooth periodic noise in [0, 1], with `cells` hills along the width."""
+    spectrum = np.fft.rfft2(rng.standard_normal((height, width)))
+    y = np.fft.fftfreq(height)[:, None] * height
+    x = np.fft.rfftfreq(width)[None] * width
+    aspect = width / height
+    distance = np.sqrt((y * aspect) ** 2 + x**2)
+    field = np.fft.irfft2(spectrum * np.exp(-((distance / cells) ** 2)), (height, width))
+    return (field - field.min()) / (field.max() - field.min())
+
+
+def fractal(rng: np.random.Generator, height: int, width: int, cells: float) -> np.ndarray:
+    """Several octaves of noise, in [0, 1]."""
+    total = sum(noise(rng, height, width, cells * 2**i) / 1.7**i for i in range(6))
+    return (total - total.min()) / (total.max() - total.min())
+
+
+def mix(a, b, share: np.ndarray) -> np.ndarray:
+    """From colour (or picture) a to b."""
+    share = np.clip(share, 0, 1)[..., None]
+    return np.asarray(a, float) * (1 - share) + np.asarray(b, float) * share
+
+
+def grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    y, x = np.mgrid[0:height, 0:width].astype(float) + 0.5
+    return y, x
+
+
+def save(name: str, picture: np.ndarray) -> None:
+    pixels = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    Image.fromarray(pixels).save(INPUTS / name, optimize=True)
+
+
+def shrink(picture: np.ndarray, by: int = 2) -> np.ndarray:
+    """Box-filtered to 1 / by: smooths the edges of what was drawn larger."""
+    height, width = (side // by for side in picture.shape[:2])
+    return picture.reshape(height, by, width, by, -1).mean((1, 3))
+
+
+def sky(rng, height: int, width: int) -> np.ndarray:
+    y, _ = grid(height, width)
+    clear = mix((0.26, 0.5, 0.83), (0.72, 0.85, 0.95), y / height)
+    clouds = fractal(rng, height, width, 3)
+    return mix(clear, (0.98, 0.97, 0.95), (clouds - 0.52) * 4)
+
+
+BALLOONS = [(0.86, 0.16, 0.16), (0.95, 0.75, 0.1), (0.13, 0.55, 0.3), (0.15, 0.3, 0.75)]
+
+
+def balloon(picture: np.ndarray, y0: float, x0: float, radius: float, colour) -> np.ndarray:
+    """A hot-air balloon with stripes, lit from the upper left."""
+    y, x = grid(*picture.shape[:2])
+    v, u = (y - y0) / radius, (x - x0) / radius
+    width = np.where(v < 0, 1.0, np.clip(1 - 0.55 * v**2, 0.1, 1))
+    inside = (v > -1) & (v < 1.15) & (u**2 / width**2 + np.where(v < 0, v, v / 1.3) ** 2 < 1)
+    depth = np.sqrt(np.clip(1 - (u / width) ** 2 - np.clip(v, -1, 1) ** 2 * 0.9, 0, 1))
+    light = np.clip(0.45 + 0.5 * depth - 0.28 * u - 0.22 * v, 0.2, 1.25)
+    stripe = np.floor((np.arcsin(np.clip(u / width, -1, 1)) / np.pi + 0.5) * 8) % 2
+    envelope = mix(colour, (0.97, 0.94, 0.86), stripe * 0.85) * light[..., None]
+    picture = np.where(inside[..., None], envelope, picture)
+    ropes = (v >= 1.1) & (v < 1.45) & (np.abs(np.abs(u) - 0.16) < 0.025)
+    basket = (v >= 1.42) & (v < 1.72) & (np.abs(u) < 0.2)
+    picture = np.where(ropes[..., None], (0.25, 0.2, 0.15), picture)
+    weave = 0.4 + 0.12 * np.sin(y * 1.9) * np.sin(x * 1.9)
+    return np.where(basket[..., None], weave[..., None] * (1.1, 0.75, 0.45), picture)
+
+
+def balloons() -> np.ndarray:
+    """Hot-air balloons in a summer sky, 384x256."""
+    rng = np.random.default_rng(4)
+    picture = sky(rng, 512, 768)
+    places = [
+        (120, 130, 62), (300, 90, 40), (90, 330, 36), (250, 260, 78), (395, 420, 46),
+        (130, 520, 54), (310, 590, 66), (90, 690, 42), (400, 180, 34), (410, 705, 38),
+    ]  # fmt: skip
+    for index, (y, x, radius) in enumerate(sorted(places, key=lambda place: place[2])):
+        picture = balloon(picture, y, x, radius, BALLOONS[index % len(BALLOONS)])
+    return shrink(picture)
+
+
+def cobbles() -> dict[str, np.ndarray]:
+    """Cobblestones as a material of 256x256: albedo, normal and roughness from one height map."""
+    size, rng = 512, np.random.default_rng(11)
+    y, x = grid(size, size)
+    warp = [(noise(rng, size, size, 12) - 0.5) * 14 for _ in range(2)]
+    rows, columns = 9, 9
+    step_y, step_x = size / rows, size / columns
+    nearest = np.full((2, size, size), np.inf)
+    stone = np.zeros((size, size), int)
+    for row in range(-1, rows + 1):
+        for column in range(-1, columns + 1):
+            shift = 0.5 * (row % 2)
+            jitter = rng.uniform(-0.17, 0.17, 2)
+            cy = (row + 0.5 + jitter[0]) * step_y
+            cx = (column + 0.5 + shift + jitter[1]) * step_x
+            far = np.maximum(abs(y + warp[0] - cy) / step_y, abs(x + warp[1] - cx) / step_x)
+            far += 0.3 * np.hypot((y + warp[0] - cy) / step_y, (x + warp[1] - cx) / step_x)
+            closer = far < nearest[0]
+            nearest[1] = np.where(closer, nearest[0], np.minimum(nearest[1], far))
+            nearest[0] = np.where(closer, far, nearest[0])
+            stone = np.where(closer, (row + 1) * 100 + column + 1, stone)
+    edge = np.clip((nearest[1] - nearest[0]) * 3.2, 0, 1)
+    grain = fractal(rng, size, size, 30)
+    height = np.sqrt(edge) * (0.8 + 0.35 * grain) + 0.1 * grain
+    tint = rng.uniform(0, 1, (stone.max() + 1, 2))[stone]
+    slate = mix((0.42, 0.43, 0.47), (0.55, 0.46, 0.38), tint[..., 0])
+    slate = slate * (0.72 + 0.45 * tint[..., 1:] + 0.3 * (grain[..., None] - 0.5))
+    moss = mix((0.16, 0.13, 0.1), (0.24, 0.3, 0.12), fractal(rng, size, size, 8) * 1.4)
+    joint = 1 - np.clip(edge * 2.4, 0, 1)
+    slope_y, slope_x = np.gradient(height * 9)
+    normal = np.stack([-slope_x, slope_y, np.ones_like(height)], -1)  # OpenGL: y points up
+    normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
+    roughness = 0.35 + 0.3 * grain + 0.45 * joint
+    return {
+        "albedo": shrink(mix(slate, moss, joint)),
+        "normal": shrink(normal * 0.5 + 0.5),
+        "roughness": shrink(np.repeat(roughness[..., None], 3, 2)),
+    }
+
+
+def main() -> None:
+    INPUTS.mkdir(exist_ok=True)
+    save("balloons.png", balloons())
+    for name, picture in cobbles().items():
+        save(f"cobbles_{name}.png", picture)
+
+
+if __name__ == "__main__":
+    main()
