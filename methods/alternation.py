@@ -2,16 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from ..backends import random, run
+from .checks import size_of
 from .field import Field, grid
 
 PASSES = 2  # of PatchMatch in each alternation: it starts from the last field
 FIRST_PASSES = 10  # where there is no field yet
-STILL = 1e-4  # mean change of the picture below which a level is finished
+STILL = 1e-4  # mean change of the picture below which a scale is finished
+MOVED = 2e-3  # change of a pixel above which its patches are searched for again
+WEIGHED = 1e-2  # change of a distance above which what it weighs is rebuilt
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class Alternation:
 
     source: (1, C, H2, W2) float32, what is matched. queries: (1, 1, H, W) bool, which patches of
     the target are matched. pinned: (1, C, H, W) values that the target has whatever the patches
-    say, and (1, C, H, W) bool, where. source_mask, bias: as in nearest_patch.
+    say, and (1, C, H, W) bool, where. source_mask: as in nearest_patch.
     poll: called from long searches; may raise.
     """
 
@@ -32,7 +36,7 @@ class Alternation:
     backend: str = "auto"
     pinned: tuple[Tensor, Tensor] | None = None
     source_mask: Tensor | None = None
-    vote_mask: Tensor | None = None
+    voters: Tensor | None = None
     poll: Callable[[], None] | None = None
 
     def pin(self, target: Tensor) -> Tensor:
@@ -42,8 +46,18 @@ class Alternation:
         values, where = (part[:, : target.shape[1]] for part in self.pinned)
         return torch.where(where, values, target)
 
-    def search(self, target: Tensor, field: Field | None, turn: int, passes: int = PASSES) -> Field:
-        """The field from `target`, or from its first channels alone, starting from `field`."""
+    def search(
+        self,
+        target: Tensor,
+        field: Field | None,
+        turn: int,
+        passes: int = PASSES,
+        queries: Tensor | None = None,
+    ) -> Field:
+        """The field from `target`, or from its first channels alone, starting from `field`.
+
+        queries: which patches to search for, default all; the others keep their match in `field`.
+        """
         source = self.source[:, : target.shape[1]]
         positions, distances = run(
             "nearest_patch",
@@ -51,7 +65,7 @@ class Alternation:
             source,
             patch_size=self.patch_size,
             iterations=passes,
-            target_mask=self.queries,
+            target_mask=self.queries if queries is None else queries,
             source_mask=self.source_mask,
             wrap=self.wrap,
             positions=None if field is None else field.positions,
@@ -59,55 +73,102 @@ class Alternation:
             poll=self.poll,
             backend=self.backend,
         )
-        size = tuple(source.shape[2:])
-        return Field(positions, distances, self.patch_size, size, wrap=self.wrap)
+        if queries is not None and field is not None:
+            positions = torch.where(queries[:, None], positions, field.positions)
+            distances = torch.where(queries, distances, field.distances)
+        return Field(positions, distances, self.patch_size, size_of(source), wrap=self.wrap)
 
-    def rebuild(self, field: Field, values: Tensor | None = None) -> Tensor:
+    def rebuild(
+        self, field: Field, values: Tensor | None = None, wanted: Tensor | None = None
+    ) -> Tensor:
         """Every pixel as the weighted average of what the patches covering it say.
 
         values: (1, C, H2, W2), another map of the source instead of the source itself.
+        wanted: (1, 1, H, W) bool, where; elsewhere the result means nothing.
         """
-        return run(
+        if self.voters is not None:
+            wanted = self.voters if wanted is None else wanted & self.voters
+        values = self.source if values is None else values
+        positions = field.positions
+        if wanted is not None:  # patches that nobody asks need not speak
+            asked = spread(wanted, self.patch_size, self.wrap)
+            positions = torch.where(asked[:, None], positions, -1)
+        vote = partial(
+            run,
             "vote",
-            self.source if values is None else values,
-            field.positions,
+            values,
+            positions,
             field.distances,
             patch_size=self.patch_size,
             wrap=self.wrap,
-            scale=self._scale(field.distances),
-            mask=self.vote_mask,
             backend=self.backend,
         )
+        rebuilt = vote(scale=1.0, mask=wanted)
+        scale = self._scale(field.distances, wanted)
+        if scale is not None:
+            poor = scale > 1
+            rebuilt = torch.where(poor, vote(scale=scale, mask=poor), rebuilt)
+        return rebuilt
 
     def alternate(
         self, target: Tensor, field: Field, iterations: int
     ) -> Iterator[tuple[int, Tensor, Field, bool]]:
         """At most `iterations` searches and votes from `target`; fewer once it stands still.
 
+        From the second on only those patches are searched for again in which the target has moved
+        since they were, and only those pixels rebuilt that a patch with a new match covers: on fine
+        scales, where the picture is copied in large pieces, most of it has settled at once.
         Yields (turn, target, field, whether it was the last) after each.
         """
+        searched = target
+        queries = self.queries
         for turn in range(iterations):
-            field = self.search(target, field, turn)
-            rebuilt = self.pin(self.rebuild(field))
+            if turn > 0:
+                moved = ((target - searched).abs() > MOVED).any(dim=1, keepdim=True)
+                searched = torch.where(moved, target, searched)
+                queries = self.queries & spread(moved, self.patch_size, self.wrap)
+            found = self.search(target, field, turn, queries=queries)
+            new = (found.positions != field.positions).any(dim=2)
+            new |= (found.distances - field.distances).abs() > WEIGHED
+            wanted = spread(new, self.patch_size, self.wrap)
+            rebuilt = self.pin(torch.where(wanted, self.rebuild(found, wanted=wanted), target))
             last = turn == iterations - 1 or float((rebuilt - target).abs().mean()) <= STILL
-            target = rebuilt
+            target, field = rebuilt, found
             yield turn, target, field, last
             if last:
                 return
 
-    def _scale(self, distances: Tensor) -> Tensor | float:
-        """max(1, 75th percentile of the distances around): soft weights while matches are poor."""
+    def _scale(self, distances: Tensor, wanted: Tensor | None) -> Tensor | None:
+        """max(1, 75th percentile of the distances around): soft weights while matches are poor.
+
+        None where no distance exceeds 1.
+        """
         if not bool(((distances > 1) & distances.isfinite()).any()):
-            return 1.0
+            return None
         return run(
             "local_percentile",
             distances,
             patch_size=self.patch_size,
             floor=1.0,
             wrap=self.wrap,
-            mask=self.vote_mask,
+            mask=wanted,
             backend=self.backend,
         )
+
+
+def spread(mask: Tensor, patch_size: int, wrap: tuple[bool, bool]) -> Tensor:
+    """(1, 1, H, W) bool: the pixels that the patches around those of `mask` cover."""
+    for axis, wraps in enumerate(wrap):
+        dim, side = 2 + axis, mask.shape[2 + axis]
+        grown = mask.clone()
+        for step in range(1, patch_size // 2 + 1):
+            if wraps:
+                grown |= mask.roll(step, dim) | mask.roll(-step, dim)
+            elif step < side:
+                grown.narrow(dim, step, side - step).logical_or_(mask.narrow(dim, 0, side - step))
+                grown.narrow(dim, 0, side - step).logical_or_(mask.narrow(dim, step, side - step))
+        mask = grown
+    return mask
 
 
 def whole_patches(

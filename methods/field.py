@@ -194,7 +194,7 @@ class Field:
 
     def _spread(self, backend: str) -> Tensor:
         """The scale of the weights: a patch at twice the distance of the best one over a pixel
-        weighs exp(-1/2), whatever the range of the data; beside an exact copy nothing else counts."""
+        weighs exp(-1/2), whatever the range of the data; beside an exact copy nothing counts."""
         least = run(
             "local_percentile",
             self.distances[:, :1],

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..backends import random
+from ..backends.threads import kernels_only
 from .alternation import FIRST_PASSES, Alternation, upscaled, whole_patches
 from .checks import by, check_image, check_mask, check_patch_size, check_scales, size_of
 from .features import MatchingSpace, colour_channels, luma
@@ -102,7 +103,8 @@ def generate(
         backend=backend,
     )
     progress = Progress(callback, count * (scales - start) * iterations, scales - start)
-    made = [_variant(plan, seed + i, i, progress) for i in range(count)]
+    with kernels_only():
+        made = [_variant(plan, seed + i, i, progress) for i in range(count)]
     images = torch.cat([image for image, _ in made])
     if keep is not None:
         assert keep_mask is not None

@@ -22,7 +22,7 @@ STEPS = 10  # of the prices in each round
 RATE = 0.1  # of the mean distance to the nearest patch: how far a price moves in its first step
 NOISE_STEPS = 100  # of the prices for the assignment of the first picture, noise
 NOISE_RATE = 0.02  # of the standard deviation of costs
-ROWS = 128  # of the cost matrix at once: they stay in the processor's cache
+ROWS = 64  # of the cost matrix at once: they stay in the processor's cache
 
 
 def fits(size: tuple[int, ...]) -> bool:
@@ -102,7 +102,8 @@ def transport_cost(
     prices = costs.new_zeros(costs.shape[1])
     rate, best = float(costs.amin(dim=1).mean()), 0.0
     for step in range(steps):
-        least, chosen = cheapest(costs, prices)
+        chosen = cheapest(costs, prices)
+        least = costs.gather(1, chosen[:, None])[:, 0] - prices[chosen]
         best = max(best, float(least.double().mean() + prices.double().mean()))
         prices = prices + rate / (step + 1) ** 0.5 * _shortage(chosen, costs)
     return best
@@ -128,17 +129,17 @@ def pair_costs(patches: Tensor, others: Tensor) -> Tensor:
     return squares.addmm_(patches, others.T, alpha=-2).clamp_(min=0)
 
 
-def cheapest(costs: Tensor, prices: Tensor) -> tuple[Tensor, Tensor]:
-    """Least cost minus price of every row of (N, M), and its column."""
-    least = costs.new_empty(len(costs))
+def cheapest(costs: Tensor, prices: Tensor) -> Tensor:
+    """The column of least cost minus price for every row of (N, M)."""
     chosen = torch.empty(len(costs), dtype=torch.int64, device=costs.device)
     reduced = costs.new_empty(min(ROWS, len(costs)), costs.shape[1])
     for first in range(0, len(costs), ROWS):
         rows = costs[first : first + ROWS]
-        part = slice(first, first + len(rows))
-        torch.sub(rows, prices, out=reduced[: len(rows)])
-        torch.min(reduced[: len(rows)], dim=1, out=(least[part], chosen[part]))
-    return least, chosen
+        part = torch.sub(rows, prices, out=reduced[: len(rows)])
+        if part.device.type == "cpu":  # numpy's is vectorised, torch's is not
+            part = part.numpy()
+        chosen[first : first + len(rows)] = torch.as_tensor(part.argmin(1))
+    return chosen
 
 
 def ascend(costs: Tensor, prices: Tensor, steps: int, rate: float) -> Tensor:
@@ -149,7 +150,7 @@ def ascend(costs: Tensor, prices: Tensor, steps: int, rate: float) -> Tensor:
     """
     total = torch.zeros_like(prices)
     for step in range(steps):
-        _, chosen = cheapest(costs, prices)
+        chosen = cheapest(costs, prices)
         prices = prices + rate / (step + 1) ** 0.5 * _shortage(chosen, costs)
         total += prices
     return total / steps
@@ -163,7 +164,7 @@ def _shortage(chosen: Tensor, costs: Tensor) -> Tensor:
 
 def _rebuilt(costs: Tensor, prices: Tensor, scale: Alternation) -> tuple[Tensor, Field]:
     """The overlap average of the assigned patches, all features, and their field."""
-    _, chosen = cheapest(costs, prices)
+    chosen = cheapest(costs, prices)
     size, source_size = scale.queries.shape[2:], tuple(scale.source.shape[2:])
     half = scale.patch_size // 2
     columns = source_size[1] - 2 * half

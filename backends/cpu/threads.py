@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import cache
 
-import torch
+from .. import threads
 
 _POLL_SECONDS = 0.1
 
@@ -27,7 +27,7 @@ def stripes(height: int, rows: int) -> list[tuple[int, int]]:
 def run_pieces(
     work: Callable[..., object], pieces: Iterable[tuple], poll: Callable[[], None] | None = None
 ) -> None:
-    """Call `work(*piece)` for every piece, on at most torch.get_num_threads() threads.
+    """Call `work(*piece)` for every piece, on at most threads.count() threads.
 
     poll is called here, in the caller's thread, every 0.1 s; if it or a piece raises, no further
     piece starts and the exception goes on to the caller once those under way have ended.
@@ -41,7 +41,7 @@ def run_pieces(
                 return
             work(*piece)
 
-    count = torch.get_num_threads()
+    count = threads.count()
     if count == 1 and poll is None:
         return drain()
     futures = [_pool().submit(drain) for _ in range(count)]

@@ -151,11 +151,10 @@ def test_better_patches_weigh_more_whatever_the_range_of_the_distances():
     shifted[0, 0, :, 4, 5] = torch.tensor([4, 5], dtype=torch.int32)
     shifted[0, 0, :, :, :2] = -1
     for unit in (1e-4, 1.0, 1e4):
-        distances = torch.full((1, 1, 9, 11), unit)
-        distances[0, 0, 4, 5] = 0
+        distances = torch.full((1, 1, 9, 11), 2 * unit)
+        distances[0, 0, 4, 5] = unit
         field = replace(identity(), positions=shifted, distances=distances)
-        # 8 patches of weight exp(-1/2) against one of weight 1
-        wanted = 1 / (1 + 8 * torch.tensor(-0.5).exp())
+        wanted = 1 / (1 + 8 * torch.tensor(-0.5).exp())  # 8 patches of weight exp(-1/2) against 1
         torch.testing.assert_close(field.apply(values)[0, 0, 4, 5], wanted)
 
 
