@@ -7,6 +7,7 @@ around pixel p starts at p in the padded image, with or without wrap.
 
 from collections.abc import Sequence
 from itertools import product
+from math import ceil
 
 import torch
 from torch import Tensor
@@ -250,6 +251,13 @@ def steps(patch_size: int, size: Sequence[int]) -> list[tuple[tuple[int, ...], i
     return listed
 
 
+def ranks(most: int, percentile: float) -> Tensor:
+    """For n = 0 to `most` values, which of them in rising order (from 0) is the percentile: the
+    first with at least that share at or below it."""
+    # Python's floats: exact wherever percentile * n / 100 is whole
+    return torch.tensor([max(1, ceil(percentile * n / 100)) - 1 for n in range(most + 1)])
+
+
 def start(
     queries: Tensor, usable: Tensor, given: Tensor | None, neighbours: int, seed: int
 ) -> Tensor:
@@ -263,16 +271,16 @@ def start(
     size = usable.shape
     centres = usable.flatten().nonzero().squeeze(1)
     count = len(centres)
-    first = below(count, seed, queries, 0, 0)
     spread = torch.arange(neighbours, device=queries.device) * count // neighbours
-    rank = (first[:, None] + spread) % count  # positions are handled by their rank among the usable
+    # positions are handled by their rank among the usable ones
+    rank = (spread + below(count, seed, queries[:, None], 0, 0)) % count
     if given is not None:
         limits = torch.tensor(size, device=given.device)
         inside = ((given >= 0) & (given < limits)).all(-1)
         index = ravel((given.long() * inside[..., None]).unbind(-1), size)
         inside &= usable.flatten()[index]
-        ranks = usable.flatten().cumsum(0) - 1
-        rank = torch.where(inside, ranks[index], rank)
+        rank_of = usable.flatten().cumsum(0) - 1
+        rank = torch.where(inside, rank_of[index], rank)
     for j in range(1, min(neighbours, count)):
         for _ in range(j):
             taken = (rank[:, :j] == rank[:, j : j + 1]).any(1)

@@ -1,7 +1,5 @@
 """The percentile of the distances of the patches that cover each pixel, in plain torch."""
 
-from math import ceil
-
 import torch
 from torch import Tensor
 
@@ -35,9 +33,7 @@ def local_percentile(
     wrap = patches.flags(wrap, len(size))
     patches.check_percentile(distances, patch_size, percentile, mask)
     steps = torch.tensor([s for _, s in patches.steps(patch_size, size)], device=distances.device)
-    # the rank of the answer among n values, for each n; Python floats keep it exact
-    ranks = [max(1, ceil(percentile * n / 100)) - 1 for n in range(len(steps) + 1)]
-    ranks = torch.tensor(ranks, device=distances.device)
+    ranks = patches.ranks(len(steps), percentile).to(distances.device)
     result = distances.new_full(distances.shape, floor, dtype=torch.float32)
     for b in range(len(distances)):
         around = distances[b, 0].detach().float()

@@ -275,8 +275,8 @@ def _spread(pair: _Pair, queries: Tensor, slot: Tensor, matches: Tensor, jump: i
     here = patches.unravel(queries, pair.size)
     for axis, n in enumerate(pair.size):
         for ahead in (here[axis] - jump, here[axis] + jump):
-            ahead = ahead % n if pair.wrap[axis] else ahead.clamp(0, n - 1)
-            moved = ahead - here[axis]
+            ahead = ahead if pair.wrap[axis] else ahead.clamp(0, n - 1)
+            moved, ahead = ahead - here[axis], ahead % n
             row = slot[patches.ravel([*here[:axis], ahead, *here[axis + 1 :]], pair.size)]
             theirs = matches[row.clamp(min=0)].masked_fill(row[:, None] < 0, -1)
             places = patches.unravel(theirs, pair.source_size)

@@ -45,6 +45,8 @@ def vote(
     patches.check_vote(values, positions, distances, patch_size, scale, mask)
     size = positions.shape[3:]
     result = values.new_zeros(*values.shape[:2], *size)
+    scales = torch.as_tensor(scale, dtype=_precise(values), device=values.device)
+    scales = scales.expand(len(values), 1, *size)
     for b in range(len(values)):
         voters = _Voters(values[b], positions[b, 0], distances[b, 0], patch_size, wrap, source_wrap)
         wanted = result.new_ones(size, dtype=torch.bool) if mask is None else mask[b, 0]
@@ -53,10 +55,13 @@ def vote(
             if best:
                 votes = _best(voters, some)
             else:
-                width = scale[b].flatten()[some] if isinstance(scale, Tensor) else scale
-                votes = _average(voters, some, width)
+                votes = _average(voters, some, scales[b].flatten()[some])
             result[b].flatten(1)[:, some] = votes.to(values.dtype)
     return result
+
+
+def _precise(values: Tensor) -> torch.dtype:
+    return torch.float64 if values.dtype == torch.float64 else torch.float32
 
 
 class _Voters:
@@ -71,12 +76,11 @@ class _Voters:
         wrap: patches.Flags,
         source_wrap: patches.Flags,
     ):
-        precise = torch.float64 if values.dtype == torch.float64 else torch.float32
-        self.values = values.detach().to(precise).flatten(1)
+        self.values = values.detach().to(_precise(values)).flatten(1)
         self.size, self.source_size = positions.shape[1:], values.shape[1:]
         self.patch_size, self.source_wrap = patch_size, source_wrap
         silent = (positions[0] < 0) | ~distances.isfinite()
-        distances = distances.detach().to(precise).masked_fill(silent, torch.inf)
+        distances = distances.detach().to(self.values.dtype).masked_fill(silent, torch.inf)
         order = torch.arange(self.size.numel(), device=positions.device).reshape(self.size)
         half = patch_size // 2
         self.distances = patches.pad(distances, half, wrap, fill=torch.inf).flatten()
@@ -97,7 +101,7 @@ class _Voters:
         return patches.ravel(places, self.source_size)
 
 
-def _average(voters: _Voters, pixels: Tensor, scale: Tensor | float) -> Tensor:
+def _average(voters: _Voters, pixels: Tensor, scale: Tensor) -> Tensor:
     """(C, n) weighted means of what the patches over each pixel say."""
     corners = voters.corners(pixels)
     least = voters.distances.new_full(pixels.shape, torch.inf)

@@ -5,7 +5,6 @@ from importlib import import_module
 
 import pytest
 import torch
-
 from internal_methods import backends
 
 

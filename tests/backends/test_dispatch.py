@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from internal_methods import backends
 
 ROOT = Path(backends.__file__).parent
@@ -106,7 +105,17 @@ def test_what_cuda_leaves_to_eager(op, word, args, kwargs):
 
 def test_cuda_takes_cpu_tensors_only_when_interpreted(monkeypatch):
     why_not = module("cuda", "nearest_patch").why_not
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    device = import_module("internal_methods.backends.cuda.device")
+    monkeypatch.setattr(device, "INTERPRETED", True)
     assert why_not(*pair(), patch_size=3) is None
-    monkeypatch.setenv("TRITON_INTERPRET", "0")
-    assert "TRITON_INTERPRET" in why_not(*pair(), patch_size=3)
+    monkeypatch.setattr(device, "INTERPRETED", False)
+    assert "not all tensors lie on a GPU" in why_not(*pair(), patch_size=3)
+
+
+def test_cuda_refuses_what_its_indices_cannot_reach(monkeypatch):
+    why_not = module("cuda", "nearest_patch").why_not
+    device = import_module("internal_methods.backends.cuda.device")
+    monkeypatch.setattr(device, "INTERPRETED", True)
+    huge = torch.empty(1, 1, 1, 1).expand(1, 3, 30_000, 30_000)
+    assert "split the image" in why_not(huge, huge, patch_size=3)
+    assert why_not(huge[..., :9000, :9000], huge[..., :9000, :9000], patch_size=3) is None

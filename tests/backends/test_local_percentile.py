@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-
 from reference import local_percentile as reference
 
 

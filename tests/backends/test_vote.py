@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-
 from reference import vote as reference
 
 BOTH = (True, True)

@@ -1,7 +1,6 @@
 """The nearest patches of a target in a source, by comparing every pair."""
 
 import numpy as np
-
 from reference.patches import inside, patch, window
 
 
@@ -77,5 +76,3 @@ def nearest_patch(
             positions[(k, slice(None), *query)] = candidates[best][0]
             distances[(k, *query)] = found[best]
     return positions, distances
-
-

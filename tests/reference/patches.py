@@ -6,7 +6,7 @@ import numpy as np
 
 
 def place(index, n, around):
-    """Where pixel `index` of an axis of `n` is read: wrapped, or mirrored about the border pixel."""
+    """Where pixel `index` of an axis of `n` is read: wrapped, or mirrored at the border pixel."""
     if around:
         return index % n
     while not 0 <= index < n:

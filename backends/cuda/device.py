@@ -1,0 +1,49 @@
+"""What the Triton kernels have in common: where they run, and how much one program handles."""
+
+import torch
+import triton
+from torch import Tensor
+
+# Triton decides at import whether kernels are compiled or interpreted (TRITON_INTERPRET=1)
+INTERPRETED = bool(triton.knobs.runtime.interpret)
+TILE = 1 << 16 if INTERPRETED else 1 << 10  # numbers that one program holds at a time
+CHUNK = 1 << 8 if INTERPRETED else 1 << 5  # of them for one pixel: a warp reads 32 side by side
+MOST = (1 << 31) - 1  # elements that 32-bit index arithmetic reaches
+
+
+def refusal(axes: int, *tensors: Tensor, most: int = 0) -> str | None:
+    """Why kernels for images cannot take these tensors, or None.
+
+    axes: space axes of the data. most: elements of the largest buffer that the operation will make.
+    """
+    if axes != 2:
+        return "clips are left to eager"
+    if not INTERPRETED and not all(t.is_cuda for t in tensors):
+        return "not all tensors lie on a GPU (TRITON_INTERPRET=1 tries the kernels without one)"
+    if most > MOST:
+        return f"{most} elements are more than 32-bit indices reach; split the image"
+    return None
+
+
+def linear(wanted: Tensor | None, batch: int, size: torch.Size, device: torch.device) -> Tensor:
+    """int32 indices into (batch, *size) of the pixels to work on, in order of small square tiles,
+    so that the pixels of one program share most of what they read."""
+    height, width = size
+    y = torch.arange(height, device=device)[:, None]
+    x = torch.arange(width, device=device)
+    tile = (y // 8) * ((width + 7) // 8) + x // 8
+    order = ((tile * 8 + y % 8) * 8 + x % 8).flatten().argsort()
+    pixels = torch.arange(batch, device=device)[:, None] * size.numel() + order
+    if wanted is not None:
+        pixels = pixels[wanted.reshape(batch, -1)[:, order]]
+    return pixels.flatten().int()
+
+
+def tile(numbers: int, count: int) -> tuple[int, int]:
+    """How many of `count` pixels a program handles, and how many of the `numbers` of each at once:
+    powers of two."""
+    chunk = min(CHUNK, triton.next_power_of_2(numbers))
+    block = TILE // chunk
+    if INTERPRETED:  # where idle lanes cost as much as others
+        block = min(block, triton.next_power_of_2(max(1, count)))
+    return block, chunk
