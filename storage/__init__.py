@@ -1,0 +1,1 @@
+"""Everything that touches files. A file appears whole or not at all."""
