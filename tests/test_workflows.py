@@ -16,6 +16,8 @@ LIMIT = 6 * 10**6  # bytes of pictures that the pack may bring
 
 # A run in the tests takes seconds, not minutes: what the shipped settings are reduced by.
 QUICK = {
+    "generate_wide": ["Settings.iterations=2"],
+    "paint_to_image": ["Settings.iterations=2"],
     "generate_variations": ["Settings.count=2", "Settings.iterations=2"],
     "material_from_one_solve": ["Settings.iterations=2"],
     "rebuild_from_another": ["Settings.quality=fast"],

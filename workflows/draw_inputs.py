@@ -93,6 +93,96 @@ def balloons() -> np.ndarray:
     return shrink(picture)
 
 
+def ridge(rng, width: int, base: float, rise: float, cells: float) -> np.ndarray:
+    """The height of a mountain's edge over each column, in pixels from the top."""
+    line = fractal(rng, 4, width, cells)[1]
+    return base - rise * (line - line.mean()) * 2
+
+
+def tree(picture: np.ndarray, rng, y0: float, x0: float, size: float) -> np.ndarray:
+    """A fir: rows of branches that widen towards the foot."""
+    y, x = grid(*picture.shape[:2])
+    v = (y - y0) / size + 1  # 0 at the top, 1 at the foot
+    reach = 0.3 * v * (0.62 + 0.38 * ((v * 6) % 1))
+    u = (x - x0) / size
+    inside = (v > 0) & (v < 1) & (np.abs(u) < reach)
+    trunk = (v >= 1) & (v < 1.12) & (np.abs(u) < 0.04)
+    shade = 0.5 + 0.5 * noise(rng, *picture.shape[:2], 160) - 1.1 * u
+    needles = mix((0.04, 0.14, 0.09), (0.22, 0.42, 0.2), shade)
+    picture = np.where(inside[..., None], needles, picture)
+    return np.where(trunk[..., None], (0.22, 0.15, 0.1), picture)
+
+
+def meadow(rng, height: int, width: int) -> np.ndarray:
+    """Grass with flowers; both get larger towards the viewer."""
+    y, _ = grid(height, width)
+    blades = fractal(rng, height, width, 60) * 0.7 + noise(rng, height, width, 150) * 0.5
+    grass = mix((0.12, 0.27, 0.07), (0.55, 0.68, 0.23), blades * 0.95 - 0.05)
+    colours = [(0.97, 0.95, 0.9), (0.95, 0.8, 0.15), (0.8, 0.2, 0.25)]
+    for _ in range(240):
+        depth = rng.uniform(0, 1) ** 0.8
+        cy, cx = (0.62 + 0.38 * depth) * height, rng.uniform(0, width)
+        radius = 1.6 + 4.2 * depth
+        rows = slice(max(int(cy - radius), 0), min(int(cy + radius) + 2, height))
+        columns = slice(max(int(cx - radius), 0), min(int(cx + radius) + 2, width))
+        box, (py, px) = (rows, columns), np.mgrid[rows, columns].astype(float)
+        petals = np.hypot(py - cy, px - cx) < radius
+        heart = np.hypot(py - cy, px - cx) < 0.4 * radius
+        colour = np.array(colours[rng.integers(3)]) * rng.uniform(0.85, 1.05)
+        grass[box] = np.where(petals[..., None], colour, grass[box])
+        grass[box] = np.where(heart[..., None], colour * 0.62, grass[box])
+    return grass
+
+
+def hills() -> np.ndarray:
+    """Mountains, firs and a flowering meadow under clouds, 352x240."""
+    rng = np.random.default_rng(8)
+    height, width = 480, 704
+    picture = sky(rng, height, width)
+    y, _ = grid(height, width)
+    for base, rise, cells, low, high in (
+        (0.5, 130, 3, (0.45, 0.53, 0.66), (0.66, 0.72, 0.8)),
+        (0.56, 80, 5, (0.24, 0.36, 0.42), (0.42, 0.53, 0.55)),
+    ):
+        edge = ridge(rng, width, base * height, rise, cells)
+        rock = mix(low, high, fractal(rng, height, width, 18) * 1.5 - 0.3)
+        snow = np.clip((edge[None] + 46 - y) / 30 + noise(rng, height, width, 60) - 0.5, 0, 1)
+        rock = mix(rock, (0.93, 0.95, 0.98), snow * (rise > 100) * (edge < 0.42 * height)[None])
+        picture = np.where((y > edge[None])[..., None], rock, picture)
+    edge = ridge(rng, width, 0.62 * height, 9, 4)
+    picture = np.where((y > edge[None])[..., None], meadow(rng, height, width), picture)
+    for x0 in np.sort(rng.uniform(0, width, 26)):
+        size = rng.uniform(40, 92)
+        picture = tree(picture, rng, edge[int(x0) % width] + rng.uniform(2, 26), x0, size)
+    return shrink(picture)
+
+
+def painted_hills() -> np.ndarray:
+    """A child's layout in the colours of `hills`: what a user might paint in a minute."""
+    height, width = 480, 768
+    y, x = grid(height, width)
+    picture = mix((0.28, 0.52, 0.84), (0.62, 0.78, 0.93), y / (0.6 * height))
+    cloud = ((x - 590) / 120) ** 2 + ((y - 90) / 46) ** 2 < 1
+    picture = np.where(cloud[..., None], (0.97, 0.96, 0.94), picture)
+    for peak, snow in ((130, 46), (300, 46)):
+        top = 150 + np.abs(x - peak) * 0.55
+        picture = np.where((y > top)[..., None], (0.93, 0.95, 0.98), picture)
+        picture = np.where((y > np.maximum(top, 150) + snow)[..., None], (0.5, 0.57, 0.66), picture)
+    land = 330 - 90 / (1 + np.exp(-(x - 520) / 45))  # a hill on the right
+    picture = np.where((y > land)[..., None], (0.36, 0.5, 0.18), picture)
+    for foot in (60, 110, 360, 410, 600, 650, 700):
+        ground = land[0, foot] + 12
+        fir = (y > ground - 80) & (y < ground) & (np.abs(x - foot) < (y - ground + 80) * 0.27)
+        picture = np.where(fir[..., None], (0.1, 0.27, 0.14), picture)
+    rng = np.random.default_rng(2)
+    for _ in range(60):
+        cy, cx = rng.uniform(380, 470), rng.uniform(0, width)
+        dot = np.hypot(y - cy, x - cx) < 5
+        colour = [(0.95, 0.93, 0.88), (0.93, 0.78, 0.15), (0.78, 0.2, 0.25)][rng.integers(3)]
+        picture = np.where(dot[..., None], colour, picture)
+    return shrink(picture)
+
+
 def cobbles() -> dict[str, np.ndarray]:
     """Cobblestones as a material of 256x256: albedo, normal and roughness from one height map."""
     size, rng = 512, np.random.default_rng(11)
@@ -136,6 +226,8 @@ def cobbles() -> dict[str, np.ndarray]:
 def main() -> None:
     INPUTS.mkdir(exist_ok=True)
     save("balloons.png", balloons())
+    save("hills.png", hills())
+    save("hills_painted.png", painted_hills())
     for name, picture in cobbles().items():
         save(f"cobbles_{name}.png", picture)
 
