@@ -69,7 +69,7 @@ def generate(
     keep, keep_mask: (1, C, H', W') and (1, 1, H', W'): where the mask is > 0.5 the result has
     exactly the
         pixels of `keep`, and what is around is made to fit them.
-    callback: called with a Step after every alternation.
+    callback: called with a Step before the first and after every alternation.
     Returns (count, C, H', W') in the dtype of reference; with_field: also the Field (batch = count)
     that
         rebuilds it, for other maps of the reference.
@@ -157,7 +157,7 @@ def _variant(plan: _Plan, seed: int, variant: int, progress: Progress) -> tuple[
     """One picture, from the coarsest scale to the finest."""
     levels = len(plan.sizes) - plan.start
     scale = plan.alternation(plan.start, seed, progress)
-    target, field = _begin(plan, seed, variant, scale)
+    target, field = _begin(plan, seed, variant, scale, progress)
     for index in range(levels):
         level = plan.start + index
         if index:
@@ -175,7 +175,9 @@ def _variant(plan: _Plan, seed: int, variant: int, progress: Progress) -> tuple[
     return scale.rebuild(field, plan.reference), field
 
 
-def _begin(plan: _Plan, seed: int, variant: int, scale: Alternation) -> tuple[Tensor, Field]:
+def _begin(
+    plan: _Plan, seed: int, variant: int, scale: Alternation, progress: Progress
+) -> tuple[Tensor, Field]:
     """What the first scale starts from: noise or the guide, matched by colour."""
     source = scale.source
     if plan.guides is None:
@@ -185,6 +187,8 @@ def _begin(plan: _Plan, seed: int, variant: int, scale: Alternation) -> tuple[Te
         guide = plan.guides[plan.start]
         colour = guide[variant % guide.shape[0]][None]
     colour = scale.pin(colour)
+    done = variant * (len(plan.sizes) - plan.start) * plan.iterations
+    progress.report(colour, 0, done)  # so that the first search can be interrupted as well
     if plan.transports(plan.start):
         return transport_start(colour, scale)
     field = scale.search(colour, None, FIRST, FIRST_PASSES)

@@ -140,7 +140,7 @@ def test_progress_counts_up_to_the_end_and_shows_every_scale():
     steps = []
     generate(picture(), count=2, callback=steps.append, **SMALL)
     done = [step.done for step in steps]
-    assert done == sorted(done) and done[-1] == steps[0].total == 2 * 2 * 3
+    assert done[0] == 0 and done == sorted(done) and done[-1] == steps[0].total == 2 * 2 * 3
     scales = [tuple(step.image.shape) for step in steps if step.level_done]
     assert scales == [(1, 3, 20, 18), (1, 3, 40, 36)] * 2
 
