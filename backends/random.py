@@ -36,7 +36,7 @@ def normal(shape: tuple[int, ...], seed: int) -> Tensor:
     """Standard normal float32 noise, the same on every device and for every thread count."""
     count = int(torch.Size(shape).numel())
     index = torch.arange(count, dtype=torch.int64)
-    first, second = bits(seed, index, 0), bits(seed, index, 1)
-    radius = torch.sqrt(-2 * torch.log((first.double() + 1) / 4294967297.0))
-    angle = second.double() * (2 * torch.pi / 4294967296.0)
+    first, second = (torch.as_tensor(bits(seed, index, part)).double() for part in (0, 1))
+    radius = torch.sqrt(-2 * torch.log((first + 1) / 4294967297.0))
+    angle = second * (2 * torch.pi / 4294967296.0)
     return (radius * torch.cos(angle)).float().reshape(shape)

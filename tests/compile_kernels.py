@@ -8,11 +8,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import conftest  # noqa: E402, F401  loads the pack
 import triton  # noqa: E402
+from triton.backends.compiler import GPUTarget  # noqa: E402
+from triton.compiler import ASTSource  # noqa: E402
+
 from internal_methods.backends.cuda import local_percentile, vote  # noqa: E402
 from internal_methods.backends.cuda import nearest_patch_kernels as search  # noqa: E402
 from internal_methods.backends.cuda.device import CHUNK, TILE  # noqa: E402
-from triton.backends.compiler import GPUTarget  # noqa: E402
-from triton.compiler import ASTSource  # noqa: E402
 
 TARGET = GPUTarget("cuda", 80, 32)
 INTEGERS = ("queries", "pixels", "ranks", "matches", "new_matches")

@@ -5,6 +5,7 @@ from importlib import import_module
 
 import pytest
 import torch
+
 from internal_methods import backends
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from internal_methods import backends
 
 ROOT = Path(backends.__file__).parent

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from reference import local_percentile as reference
 
 

@@ -5,6 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+
 from reference import nearest_patch as reference
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}

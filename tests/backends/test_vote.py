@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from reference import vote as reference
 
 BOTH = (True, True)

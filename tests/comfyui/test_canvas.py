@@ -11,9 +11,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
 from internal_methods.headless.run import descriptions, node_classes
 from internal_methods.headless.workflow import read
-from PIL import Image
 
 playwright = pytest.importorskip("playwright.sync_api")
 

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
-from internal_methods.headless import core, host
 from PIL import Image
+
+from internal_methods.headless import core, host
 
 SCALES = [("nearest-exact", "disabled"), ("bilinear", "center"), ("area", "disabled")]
 SCALES += [("bicubic", "center"), ("lanczos", "disabled"), ("lanczos", "center")]

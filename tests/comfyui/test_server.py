@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from internal_methods.headless.command import main
 from internal_methods.headless.run import descriptions, node_classes
 from internal_methods.headless.workflow import load, read, sockets
 from internal_methods.storage.pictures import read as picture
 from internal_methods.storage.pictures import write
-from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))

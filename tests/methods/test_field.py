@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from internal_methods.methods import Field, distances_picture, offsets_picture
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from internal_methods.methods import generate
 
 SMALL = {"scales": 2, "patch_size": 5, "iterations": 3}

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
+
 from internal_methods.methods.features import MatchingSpace, features, luma
 from internal_methods.methods.pyramid import blur, level_sizes, pyramid
-from scipy import ndimage
 
 
 @pytest.mark.parametrize("wrap", [(False, False), (True, False), (False, True), (True, True)])

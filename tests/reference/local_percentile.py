@@ -1,6 +1,7 @@
 """The percentile of the distances of the patches over each pixel, pixel by pixel."""
 
 import numpy as np
+
 from reference.patches import inside, window
 
 

@@ -1,6 +1,7 @@
 """The nearest patches of a target in a source, by comparing every pair."""
 
 import numpy as np
+
 from reference.patches import inside, patch, window
 
 

@@ -1,6 +1,7 @@
 """What the patches of a field say about each pixel, pixel by pixel."""
 
 import numpy as np
+
 from reference.patches import inside, window
 
 
