@@ -11,7 +11,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.mark.parametrize(
     "tool",
-    [("ruff", "check"), ("ruff", "format", "--check"), ("basedpyright",)],
+    [
+        ("ruff", "check"),
+        ("ruff", "format", "--check"),
+        ("basedpyright", "--pythonpath", sys.executable),
+    ],
     ids=["lint", "format", "types"],
 )
 def test_clean(tool):

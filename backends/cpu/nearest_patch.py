@@ -349,11 +349,10 @@ def _problem(
 ) -> tuple[Problem, np.ndarray]:
     """One picture's search for the kernels, and the list of its usable patches (empty: all)."""
     (channels, height, width), source_size, half = target.shape, source.shape[1:], patch_size // 2
-    pair = None
     if similarity == "l2" and bias is None and patch_size**2 * channels * 255**2 < 1 << 31:
-        pair = _as_bytes(target), _as_bytes(source)
-    if pair is not None and pair[0] is not None and pair[1] is not None:
-        target, source = pair
+        small_target, small_source = _as_bytes(target), _as_bytes(source)
+        if small_target is not None and small_source is not None:
+            target, source = small_target, small_source
     target, source = patches.pad(target, half, wrap), patches.pad(source, half, source_wrap)
     top, left = (0 if around else half for around in source_wrap)
     norms = (_NONE, _NONE)
