@@ -56,6 +56,11 @@ def _torch() -> Iterator[tuple[str, str]]:
         if reason is None and name == "cuda" and not torch.cuda.is_available():
             reason = "no GPU; Triton only interprets here, which is for tests"
         yield f"backend {name}", reason or "ready"
+    if why_not_installed("cpu") is None:
+        from ..backends.cpu.compile import cache_folder
+
+        nowhere = "nowhere (its folder cannot be written): every start compiles for some seconds"
+        yield "kernels", f"kept in {cache_folder()}" if cache_folder() else nowhere
 
 
 def _version(distribution: str) -> str:

@@ -1,6 +1,6 @@
 """The nodes: they convert, call a method and convert back. Here is the list, in menu order."""
 
-from .api import ComfyExtension
+from .api import ComfyExtension, host
 from .generation import Generate
 from .patches import ApplyField, FieldPreview, PatchField
 from .pictures import LoadImage, SaveImage
@@ -17,5 +17,5 @@ async def comfy_entrypoint() -> ComfyExtension:
     """Called by ComfyUI after it has imported the pack."""
     from .examples import copy_examples
 
-    copy_examples()
+    copy_examples(host.input_folder())
     return InternalMethods()
