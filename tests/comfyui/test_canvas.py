@@ -198,8 +198,10 @@ def test_the_canvas_reads_an_awkward_graph_as_we_do(page, shown, describe):
     prompt = shown(graph)
     photograph(page, "awkward")
     assert without_previews(prompt) == read(graph, describe).prompt()
-    saved = page.evaluate("JSON.stringify(app.graph.serialize())")  # as the canvas writes a file
-    assert read(json.loads(saved), describe).prompt() == read(graph, describe).prompt()
+    for format in ("serialize", "asSerialisable"):  # 0.4, which it writes to files, and 1
+        saved = json.loads(page.evaluate(f"JSON.stringify(app.graph.{format}())"))
+        assert saved["version"] == (0.4 if format == "serialize" else 1)
+        assert read(saved, describe).prompt() == read(graph, describe).prompt()
 
 
 def test_running_from_the_canvas_and_dropping_the_result_gives_the_graph_back(server, page, shown):
