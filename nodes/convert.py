@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from .api import host
 
 if TYPE_CHECKING:  # torch is imported when a node runs, not when it is listed
+    from collections.abc import Iterable
+
     import torch
     from torch import Tensor
 
@@ -122,6 +124,16 @@ def same_batch_of(value: "Field", values: "Tensor") -> "tuple[Field, Tensor]":
         field=value.positions, distances=value.distances, image=values
     )
     return replace(value, positions=positions, distances=distances), values
+
+
+def joined(results: "Iterable[tuple[Tensor, Field]]") -> "tuple[Tensor, Field]":
+    """The results of one picture each, (1, C, H, W) and its field, as one batch."""
+    import torch
+
+    pictures, fields = zip(*results, strict=True)
+    positions = torch.cat([each.positions for each in fields])
+    distances = torch.cat([each.distances for each in fields])
+    return torch.cat(pictures), replace(fields[0], positions=positions, distances=distances)
 
 
 def to_field(value: "Field") -> "Field":
