@@ -22,6 +22,13 @@ def _mix(x):
 
 
 @triton.jit
+def _corner(picture, y, x, height, width, PATCH: tl.constexpr, CHANNELS: tl.constexpr):
+    """Where in the packed images the patch around y, x begins, and how long a row of pixels is."""
+    stride = (width + PATCH - 1) * CHANNELS
+    return (picture * (height + PATCH - 1) + y) * stride + x * CHANNELS, stride
+
+
+@triton.jit
 def _queries(queries, count, height, width, BLOCK: tl.constexpr):
     """Of this program's queries: index over the batch, picture, y, x, and whether there is one."""
     lane = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -36,27 +43,18 @@ def _queries(queries, count, height, width, BLOCK: tl.constexpr):
 def _distance(
     target,
     source,
-    picture,
-    y,
-    x,
-    source_y,
-    source_x,
+    a,
+    b,
     needed,
-    height,
-    width,
-    source_height,
-    source_width,
+    stride,
+    source_stride,
     PATCH: tl.constexpr,
     CHANNELS: tl.constexpr,
     SIMILARITY: tl.constexpr,
     BLOCK: tl.constexpr,
     CHUNK: tl.constexpr,
 ):
-    """The distance of each query's patch from the source patch at source_y, source_x."""
-    stride = (width + PATCH - 1) * CHANNELS
-    source_stride = (source_width + PATCH - 1) * CHANNELS
-    a = (picture * (height + PATCH - 1) + y) * stride + x * CHANNELS
-    b = (picture * (source_height + PATCH - 1) + source_y) * source_stride + source_x * CHANNELS
+    """The distances between the patches that begin at `a` in the target and `b` in the source."""
     total = tl.zeros((BLOCK, CHUNK), target.dtype.element_ty)
     left_length = tl.zeros((BLOCK, CHUNK), target.dtype.element_ty)
     right_length = tl.zeros((BLOCK, CHUNK), target.dtype.element_ty)
@@ -112,9 +110,14 @@ def evaluate(
     match = tl.load(matches + cell, mask=live, other=-1)
     there = match >= 0
     match = tl.maximum(match, 0)
+    a, stride = _corner(picture, y, x, height, width, PATCH, CHANNELS)
+    source_y, source_x = match // source_width, match % source_width
+    b, source_stride = _corner(
+        picture, source_y, source_x, source_height, source_width, PATCH, CHANNELS
+    )
     cost = _distance(
-        target, source, picture, y, x, match // source_width, match % source_width, there,
-        height, width, source_height, source_width, PATCH, CHANNELS, SIMILARITY, BLOCK, CHUNK,
+        target, source, a, b, there, stride, source_stride,
+        PATCH, CHANNELS, SIMILARITY, BLOCK, CHUNK,
     )  # fmt: skip
     if bias is not None:
         cost += tl.load(bias + picture * source_height * source_width + match, mask=there, other=0)
@@ -132,11 +135,11 @@ def _offer(
     source,
     usable,
     bias,
-    picture,
-    y,
-    x,
-    height,
-    width,
+    a,
+    first,
+    first_cell,
+    stride,
+    source_stride,
     source_height,
     source_width,
     PATCH: tl.constexpr,
@@ -149,7 +152,8 @@ def _offer(
     COLUMNS: tl.constexpr,
 ):
     """The matches and costs (queries, columns) after the candidate has taken the place of the worst
-    match, where it is usable, new and better."""
+    match, where it is usable, new and better. `first` and `first_cell` are where the picture begins
+    in the packed source and in the maps of its size."""
     if SOURCE_WRAP_Y:
         source_y = ((source_y % source_height) + source_height) % source_height
     else:
@@ -159,12 +163,13 @@ def _offer(
     else:
         source_x = tl.minimum(tl.maximum(source_x, PATCH // 2), source_width - 1 - PATCH // 2)
     candidate = source_y * source_width + source_x
-    cell = picture * source_height * source_width + candidate
+    cell = first_cell + candidate
     needed = needed & (tl.load(usable + cell, mask=needed, other=0) != 0)
     needed = needed & (tl.sum((matches == candidate[:, None]).to(tl.int32), 1) == 0)
+    b = first + source_y * source_stride + source_x * CHANNELS
     cost = _distance(
-        target, source, picture, y, x, source_y, source_x, needed,
-        height, width, source_height, source_width, PATCH, CHANNELS, SIMILARITY, BLOCK, CHUNK,
+        target, source, a, b, needed, stride, source_stride,
+        PATCH, CHANNELS, SIMILARITY, BLOCK, CHUNK,
     )  # fmt: skip
     if bias is not None:
         cost += tl.load(bias + cell, mask=needed, other=0)
@@ -207,6 +212,9 @@ def propagate(
 ):
     """Offer the matches of the queries `jump` up, down, left and right, moved back by as much."""
     index, picture, y, x, live = _queries(queries, count, height, width, BLOCK)
+    a, stride = _corner(picture, y, x, height, width, PATCH, CHANNELS)
+    first, source_stride = _corner(picture, 0, 0, source_height, source_width, PATCH, CHANNELS)
+    first_cell = picture * (source_height * source_width)
     column = tl.arange(0, COLUMNS)[None, :]
     cells = index[:, None] * KEPT + column
     real = live[:, None] & (column < KEPT)
@@ -231,8 +239,8 @@ def propagate(
             source_x = theirs % source_width - (ahead_x - x)
             mine, cost = _offer(
                 mine, cost, source_y, source_x, found,
-                target, source, usable, bias, picture, y, x,
-                height, width, source_height, source_width, PATCH, CHANNELS, SIMILARITY,
+                target, source, usable, bias, a, first, first_cell, stride, source_stride,
+                source_height, source_width, PATCH, CHANNELS, SIMILARITY,
                 SOURCE_WRAP_Y, SOURCE_WRAP_X, BLOCK, CHUNK, COLUMNS,
             )  # fmt: skip
     tl.store(new_matches + cells, mine, mask=real)
@@ -287,6 +295,9 @@ def draw(
 ):
     """Offer one draw from each of `trials` windows, each half the last, around the matches."""
     index, picture, y, x, live = _queries(queries, count, height, width, BLOCK)
+    a, stride = _corner(picture, y, x, height, width, PATCH, CHANNELS)
+    first, source_stride = _corner(picture, 0, 0, source_height, source_width, PATCH, CHANNELS)
+    first_cell = picture * (source_height * source_width)
     column = tl.arange(0, COLUMNS)[None, :]
     cells = index[:, None] * KEPT + column
     real = live[:, None] & (column < KEPT)
@@ -311,8 +322,8 @@ def draw(
         )
         mine, cost = _offer(
             mine, cost, source_y, source_x, found,
-            target, source, usable, bias, picture, y, x,
-            height, width, source_height, source_width, PATCH, CHANNELS, SIMILARITY,
+            target, source, usable, bias, a, first, first_cell, stride, source_stride,
+            source_height, source_width, PATCH, CHANNELS, SIMILARITY,
             SOURCE_WRAP_Y, SOURCE_WRAP_X, BLOCK, CHUNK, COLUMNS,
         )  # fmt: skip
     tl.store(new_matches + cells, mine, mask=real)

@@ -266,7 +266,7 @@ def test_cost_never_rises_from_pass_to_pass(backend, neighbours):
 @pytest.mark.parametrize("similarity", ["l2"])
 def test_the_same_image_costs_nothing(backend, similarity):
     image = noise(1, 3, 12, 13)
-    image[..., 4:10, 4:10] = 0.5 + 1e-4 * image[..., 4:10, 4:10]  # nearly flat
+    image[..., 4:10, 4:10] = 1 + 1e-4 * image[..., 4:10, 4:10]  # nearly flat
     positions, distances = backend(
         "nearest_patch",
         image,
@@ -328,6 +328,27 @@ def test_radius_zero_only_propagates(backend):
         "nearest_patch", image, image, patch_size=3, positions=positions, radius=0, iterations=0
     )
     assert (start[0] == 5).all()
+
+
+def test_propagation_crosses_a_wrapped_border(backend):
+    target = noise(1, 1, 8, 64)
+    source = target.tile(1, 1, 1, 2)
+    positions = (
+        torch.tensor([4, 100], dtype=torch.int32).reshape(1, 1, 2, 1, 1).repeat(1, 1, 1, 8, 64)
+    )
+    positions[..., 4, 63] = torch.tensor([4, 63])
+    found, distances = backend(
+        "nearest_patch",
+        target,
+        source,
+        patch_size=3,
+        positions=positions,
+        radius=0,
+        iterations=2,
+        wrap=(False, True),
+    )
+    assert (distances[0, 0, 4, :4] == 0).all()
+    assert (found[0, 0, 1, 4, :4] == torch.arange(64, 68)).all()
 
 
 def test_batch_equals_loop(backend):
