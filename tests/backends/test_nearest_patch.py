@@ -207,16 +207,16 @@ def test_exact_search_equals_the_reference(backend, name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_approximate_search_is_honest_and_close(backend, name):
-    """Two passes remove at least two thirds of the excess of a random start, of noise at that."""
+    """One pass removes at least half of the excess of a random start, of noise at that."""
     target, source, kwargs = CASES[name]
     true, excess = truth(name), []
-    for iterations in (0, 2):
+    for iterations in (0, 1):
         found = backend("nearest_patch", target, source, iterations=iterations, **kwargs)
         check_field(target, source, *found, **kwargs)
         above = (costs(*found, kwargs.get("bias")) - true)[true.isfinite()]
         assert above.min() >= -1e-5 * max(1, true[true.isfinite()].abs().mean())
         excess.append(above.mean())
-    assert excess[1] <= excess[0] / 3 + 1e-5
+    assert excess[1] <= excess[0] / 2 + 1e-5
 
 
 def test_thirty_one_neighbours(backend):
