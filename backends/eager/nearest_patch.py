@@ -9,8 +9,8 @@ from .. import patches
 from ..random import below
 
 MEMORY = 256 << 20  # bytes of scratch, unless the caller states a budget
-WORK = 1 << 24  # numbers compared, one pair after the other, between two polls: well under 0.25 s
-PRODUCTS = 1 << 29  # the same for matrix products, which are faster
+WORK = 1 << 22  # numbers compared, one pair after the other, between two polls: well under 0.25 s
+PRODUCTS = 1 << 28  # the same for matrix products, which are faster
 SPARE = 4  # candidates that quality="best" keeps for each query
 
 
