@@ -2,7 +2,18 @@
 
 from .field import Field, distances_picture, offsets_picture
 from .generate import generate
+from .harmonise import harmonise
 from .patchmatch import patchmatch
 from .steps import Step
+from .tileable import make_tileable
 
-__all__ = ["Field", "Step", "distances_picture", "generate", "offsets_picture", "patchmatch"]
+__all__ = [
+    "Field",
+    "Step",
+    "distances_picture",
+    "generate",
+    "harmonise",
+    "make_tileable",
+    "offsets_picture",
+    "patchmatch",
+]

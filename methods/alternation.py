@@ -12,6 +12,7 @@ from .checks import size_of
 from .field import Field, grid
 
 PASSES = 2  # of PatchMatch in each alternation: it starts from the last field
+SHARP = 25.0  # percentile of the distances over a pixel that sharp weights go by
 FIRST_PASSES = 10  # where there is no field yet
 STILL = 1e-4  # mean change of the picture below which a scale is finished
 MOVED = 2e-3  # change of a pixel above which its patches are searched for again
@@ -24,7 +25,8 @@ class Alternation:
 
     source: (1, C, H2, W2) float32, what is matched. queries: (1, 1, H, W) bool, which patches of
     the target are matched. pinned: (1, C, H, W) values that the target has whatever the patches
-    say, and (1, C, H, W) bool, where. source_mask: as in nearest_patch.
+    say, and (1, C, H, W) bool, where. source_mask: as in nearest_patch. sharp: weigh patches by
+    how they compare with the best ones around, not by the reference's scale of 1.
     poll: called from long searches; may raise.
     """
 
@@ -36,7 +38,7 @@ class Alternation:
     backend: str = "auto"
     pinned: tuple[Tensor, Tensor] | None = None
     source_mask: Tensor | None = None
-    voters: Tensor | None = None
+    sharp: bool = False
     poll: Callable[[], None] | None = None
 
     def pin(self, target: Tensor) -> Tensor:
@@ -86,8 +88,6 @@ class Alternation:
         values: (1, C, H2, W2), another map of the source instead of the source itself.
         wanted: (1, 1, H, W) bool, where; elsewhere the result means nothing.
         """
-        if self.voters is not None:
-            wanted = self.voters if wanted is None else wanted & self.voters
         values = self.source if values is None else values
         positions = field.positions
         if wanted is not None:  # patches that nobody asks need not speak
@@ -103,8 +103,10 @@ class Alternation:
             wrap=self.wrap,
             backend=self.backend,
         )
-        rebuilt = vote(scale=1.0, mask=wanted)
         scale = self._scale(field.distances, wanted)
+        if self.sharp:
+            return vote(scale=scale, mask=wanted)
+        rebuilt = vote(scale=1.0, mask=wanted)
         if scale is not None:
             poor = scale > 1
             rebuilt = torch.where(poor, vote(scale=scale, mask=poor), rebuilt)
@@ -139,21 +141,24 @@ class Alternation:
                 return
 
     def _scale(self, distances: Tensor, wanted: Tensor | None) -> Tensor | None:
-        """max(1, 75th percentile of the distances around): soft weights while matches are poor.
+        """How soft the weights are, per pixel; None where 1 serves everywhere.
 
-        None where no distance exceeds 1.
+        max(1, 75th percentile of the distances around) as in the method's reference; where `sharp`,
+        a patch at their 25th percentile weighs exp(-1/2), however small distances are.
         """
-        if not bool(((distances > 1) & distances.isfinite()).any()):
+        if not self.sharp and not bool(((distances > 1) & distances.isfinite()).any()):
             return None
-        return run(
+        percentile = run(
             "local_percentile",
             distances,
             patch_size=self.patch_size,
-            floor=1.0,
+            percentile=SHARP if self.sharp else 75.0,
+            floor=1e-12 if self.sharp else 1.0,
             wrap=self.wrap,
             mask=wanted,
             backend=self.backend,
         )
+        return percentile.sqrt() if self.sharp else percentile
 
 
 def spread(mask: Tensor, patch_size: int, wrap: tuple[bool, bool]) -> Tensor:

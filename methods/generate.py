@@ -19,7 +19,7 @@ from .features import MatchingSpace, colour_channels, luma
 from .field import Field
 from .pyramid import level_sizes, pyramid
 from .steps import Callback, Progress
-from .transport import fits, transport_rounds, transport_start
+from .transport import LATER_ROUNDS, ROUNDS, fits, transport_rounds, transport_start
 
 METHODS = ("psin", "psinot")
 UPSAMPLING = ("field", "image")
@@ -164,7 +164,7 @@ def _variant(plan: _Plan, seed: int, variant: int, progress: Progress) -> tuple[
             scale = plan.alternation(level, seed, progress)
             target, field = _refine(plan, level, target, field, scale)
         if plan.transports(level):
-            target, field = transport_rounds(target, scale)
+            target, field = transport_rounds(target, scale, LATER_ROUNDS if index else ROUNDS)
         first = (variant * levels + index) * plan.iterations
         for turn, new, found, last in scale.alternate(target, field, plan.iterations):
             done = first + (plan.iterations if last else turn + 1)

@@ -46,3 +46,11 @@ def _padded(image: Tensor, axis: int, wraps: bool) -> Tensor:
     if wraps:
         return F.pad(image, sides, mode="circular")
     return F.pad(image, sides, mode="reflect" if image.shape[2 + axis] > 1 else "replicate")
+
+
+def enlarge(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, C, h, w) on the grid of twice the samples, linear between them, cut to `size`."""
+    image = F.pad(image, (0, 1, 0, 1), mode="replicate")
+    doubled = (2 * image.shape[2] - 1, 2 * image.shape[3] - 1)
+    larger = F.interpolate(image, doubled, mode="bilinear", align_corners=True)
+    return larger[..., : size[0], : size[1]]

@@ -17,11 +17,13 @@ from .checks import check_image, check_patch_size, check_scales, size_of
 from .field import Field
 
 LARGEST = 64 * 64  # pixels of a scale: the costs of all pairs of patches have to fit into memory
-ROUNDS = 30  # of assignment and reconstruction
+ROUNDS = 30  # of assignment and reconstruction on the coarsest scale
+LATER_ROUNDS = 10  # on those that start from a solved one
 STEPS = 10  # of the prices in each round
-RATE = 0.1  # of the mean distance to the nearest patch: how far a price moves in its first step
+RATE = 0.2  # of the mean distance to the nearest patch: how far a price moves in its first step
 NOISE_STEPS = 100  # of the prices for the assignment of the first picture, noise
 NOISE_RATE = 0.02  # of the standard deviation of costs
+COMPONENTS = 128  # numbers per patch that costs are taken from, along the patches' principal axes
 ROWS = 64  # of the cost matrix at once: they stay in the processor's cache
 
 
@@ -47,9 +49,7 @@ def transport_start(colour: Tensor, scale: Alternation) -> tuple[Tensor, Field]:
     return _rebuilt(costs, prices, scale)
 
 
-def transport_rounds(
-    target: Tensor, scale: Alternation, rounds: int = ROUNDS
-) -> tuple[Tensor, Field]:
+def transport_rounds(target: Tensor, scale: Alternation, rounds: int) -> tuple[Tensor, Field]:
     """Bring the patches of `target` to the distribution of the source's patches.
 
     target: (1, C, H, W) features. Each round assigns to every patch the source patch of least cost
@@ -58,12 +58,15 @@ def transport_rounds(
     Returns the target and the Field of the last assignment, with true distances.
     """
     source = all_patches(scale.source, scale.patch_size)
+    basis = principal_axes(source, COMPONENTS)
+    source = source @ basis
     prices = source.new_zeros(len(source))
     field = None
     for _ in range(rounds):
         if scale.poll is not None:
             scale.poll()
-        costs = pair_costs(all_patches(target, scale.patch_size, scale.wrap), source)
+        patches = all_patches(target, scale.patch_size, scale.wrap) @ basis
+        costs = pair_costs(patches, source)
         rate = RATE * float(costs.amin(dim=1).mean())
         prices = ascend(costs, prices, STEPS, rate)
         target, field = _rebuilt(costs, prices, scale)
@@ -100,7 +103,8 @@ def transport_cost(
         drawn.append(patches[order.to(patches.device)])
     costs = pair_costs(*drawn)
     prices = costs.new_zeros(costs.shape[1])
-    rate, best = float(costs.amin(dim=1).mean()), 0.0
+    rate = max(float(costs.amin(dim=axis).mean()) for axis in (0, 1))  # strange or missing patches
+    best = 0.0
     for step in range(steps):
         chosen = cheapest(costs, prices)
         least = costs.gather(1, chosen[:, None])[:, 0] - prices[chosen]
@@ -116,6 +120,13 @@ def all_patches(image: Tensor, patch_size: int, wrap: tuple[bool, bool] = (False
     if rows or columns:
         image = F.pad(image, (columns, columns, rows, rows), mode="circular")
     return F.unfold(image, patch_size)[0].T.contiguous()
+
+
+def principal_axes(patches: Tensor, count: int) -> Tensor:
+    """(d, at most count) orthonormal directions in which the rows of (N, d) differ most."""
+    centred = patches - patches.mean(dim=0)
+    axes = torch.linalg.eigh(centred.T @ centred).eigenvectors
+    return axes[:, -count:].contiguous()
 
 
 def pair_costs(patches: Tensor, others: Tensor) -> Tensor:
