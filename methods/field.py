@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..backends import run
+from .checks import by
 
 METHODS = ("average", "best", "nearest")
 
@@ -14,9 +15,8 @@ METHODS = ("average", "best", "nearest")
 class Field:
     """Where in a source each patch of a target has its nearest patches.
 
-    positions: (B, k, 2, H, W) int32, absolute (y, x) centres of source patches, best first; for
-    clips
-        (B, k, 3, T, H, W), (t, y, x). -1 = none.
+    positions: (B, k, 2, H, W) int32, absolute (y, x) centres of source patches, best first; of
+        clips (B, k, 3, T, H, W), (t, y, x). -1 = none.
     distances: (B, k, H, W) float32, inf where there is none.
     patch_size: odd. source_size: (H2, W2) or (T2, H2, W2).
     wrap, source_wrap: per axis, whether the target and the source are read as a torus.
@@ -61,7 +61,7 @@ class Field:
             raise ValueError(
                 f"{int(wrong.sum())} positions of the field are not centres of whole patches, "
                 f"{low.flatten().tolist()} to {high.flatten().tolist()} in a source of "
-                f"{_by(self.source_size)} with patch {self.patch_size}; the first is {at} at "
+                f"{by(self.source_size)} with patch {self.patch_size}; the first is {at} at "
                 f"(batch, neighbour, pixel) {first}. Use -1 where there is no match."
             )
         if torch.isnan(self.distances).any():
@@ -86,9 +86,8 @@ class Field:
 
         values: (B, C, H2, W2) floating, any C and range, B that of the field or 1.
         method: "average" (all patches that cover a pixel, the better ones weighing more), "best"
-        (the
-            covering patch of least distance: sharper, nothing is mixed) or "nearest" (the centre
-            of the pixel's own match: sharpest, and the only one for clips).
+            (the covering patch of least distance: sharper, nothing is mixed) or "nearest" (the
+            centre of the pixel's own match: sharpest, and the only one for clips).
         mask: (B, 1, H, W) bool, where a value is wanted.
         Returns (B, C, H, W) in the dtype of values; 0 where nothing is known.
         Raises ValueError for a field that does not validate or a map of another size.
@@ -98,7 +97,7 @@ class Field:
             raise ValueError(f"method {method!r} is not one of {', '.join(METHODS)}")
         if tuple(values.shape[2:]) != self.source_size:
             raise ValueError(
-                f"the map is {_by(values.shape[2:])}, the field's source {_by(self.source_size)}; "
+                f"the map is {by(values.shape[2:])}, the field's source {by(self.source_size)}; "
                 "resize the map to the source, or upscale the field to the map"
             )
         batch = self.positions.shape[0]
@@ -139,7 +138,7 @@ class Field:
             where.append(near)
             shifts.append(fine - factor * near)
         index = torch.meshgrid(*where, indexing="ij")
-        positions = self.positions[(..., *index)].double()
+        positions = self.positions[(..., *index)].float()
         distances = self.distances[(..., *index)]
         for axis in range(rank):
             shape = [1] * rank
@@ -160,7 +159,7 @@ class Field:
         low, high = self._range()
         if (high < low).any():
             raise ValueError(
-                f"no patch of {self.patch_size} fits into a source of {_by(self.source_size)}"
+                f"no patch of {self.patch_size} fits into a source of {by(self.source_size)}"
             )
         positions = torch.maximum(torch.minimum(self.positions, high), low)
         for axis, wraps in enumerate(self.source_wrap):
@@ -285,7 +284,3 @@ def _check_shapes(field: Field) -> None:
             raise ValueError(
                 f"{name} {getattr(field, name)} needs one entry for each of {rank} axes"
             )
-
-
-def _by(size) -> str:
-    return "x".join(str(int(n)) for n in size)

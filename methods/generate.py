@@ -49,39 +49,38 @@ def generate(
 ) -> Tensor | tuple[Tensor, Field]:
     """New pictures whose patches are all patches of `reference`, in new places.
 
-    reference: (1, C, H, W) floating, any range; from C = 4 on the first three channels are compared
-    and
-        the rest (alpha, depth ...) comes along with the patches.
+    reference: (1, C, H, W) floating, any range; of four or more channels the first three are
+        compared and the rest (alpha, depth ...) comes along with the patches.
     method: "psin" starts from noise; "psinot" lets the coarse scales follow the reference's
         distribution of patches by optimal transport, so that nothing goes missing and nothing
-        takes over; scales are added until the coarsest is small enough for that.
+        takes over; scales are added until the coarsest is small enough for that (64x64 pixels).
     size: (H', W') of the result, default that of the reference; any aspect ratio.
-    scales: pictures of halved size, counted with the full one. More = layout freer of the patch
-    size
-        but less random; the coarsest must hold a few patches.
+    scales: pictures of halved size, counted with the full one. More give larger pieces and a layout
+        closer to the reference's; the coarsest must hold a few patches.
     patch_size: odd, in pixels of every scale. iterations: at most so many alternations per scale.
     count: variants; variant i of seed s is the picture of seed s + i.
     wrap: (y, x), make the result tile along these axes; the reference is not taken as tileable.
     upsample: between scales carry on the "field" (sharp) or the "image" (softer, re-matched).
     texture: weight of the absolute luma derivatives among the features.
-    guide: (1 or count, C, h, w), a rough picture, resized to the result, that takes the place of
-    the noise. start_scale: scale to begin with, 0 = coarsest; the finer, the more of a guide stays.
-    keep, keep_mask: (1, C, H', W') and (1, 1, H', W'): where the mask is > 0.5 the result has
-    exactly the
-        pixels of `keep`, and what is around is made to fit them.
+    guide: (1 or count, C, h, w), a rough picture, resized to the result, in place of the noise.
+    start_scale: scale to begin with, 0 = coarsest. Default 0, with a guide 1: from 0 on its layout
+        is followed loosely, from 2 on its flat paint shows.
+    keep, keep_mask: (1, C, H', W') and (1, 1, H', W'). Where the mask is > 0.5 the result has
+        exactly the pixels of `keep`, and what is around is made to fit them.
     callback: called with a Step before the first and after every alternation.
     Returns (count, C, H', W') in the dtype of reference; with_field: also the Field (batch = count)
-    that
-        rebuilds it, for other maps of the reference.
+        that rebuilds it, for other maps of the reference.
     Raises ValueError for images that do not fit the patch at the coarsest scale, and for wrong
-    shapes.
+        shapes.
     """
     check_image(reference, "reference", batch=1)
     size = size_of(reference) if size is None else (int(size[0]), int(size[1]))
     scales = _check_settings(
         reference, method, upsample, size, scales, patch_size, count, iterations
     )
-    start = 0 if start_scale is None else start_scale
+    start = start_scale
+    if start is None:
+        start = 0 if guide is None else min(1, scales - 1)
     if not 0 <= start < scales:
         raise ValueError(f"start_scale {start} is not one of the scales 0 to {scales - 1}")
 

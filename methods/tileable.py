@@ -23,10 +23,9 @@ def make_tileable(
 ) -> tuple[Tensor, Field]:
     """Make a picture repeat without a seam by remaking the band in which its borders meet.
 
-    image: (1, C, H, W) floating. axes: (y, x), along which it shall tile. band: share of the side
-    that
-        is remade, half of it at either border; wider bands join more different borders, but leave
-        less to take patches from.
+    image: (1, C, H, W) floating. axes: (y, x), along which it shall tile.
+    band: share of the side that is remade, half of it at either border; wider bands join more
+        different borders, but leave less to take patches from.
     Patches of the result are compared across the borders; those of the picture are taken whole from
     outside the band.
     callback: called with a Step after every alternation.

@@ -1,0 +1,105 @@
+"""Optimal transport of patches against exact assignment."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import linear_sum_assignment
+
+from internal_methods.methods import generate
+from internal_methods.methods.transport import (
+    all_patches,
+    ascend,
+    cheapest,
+    fits,
+    pair_costs,
+    transport_cost,
+)
+
+
+def picture(height=24, width=28, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand((1, 3, 5, 5), generator=generator)
+    size = (height, width)
+    return torch.nn.functional.interpolate(coarse, size, mode="bicubic").clamp(0, 1)
+
+
+def exact(image, reference, patch_size):
+    """The mean cost of the best one-to-one assignment of patches."""
+    costs = pair_costs(all_patches(image, patch_size), all_patches(reference, patch_size)).numpy()
+    return costs[linear_sum_assignment(costs)].mean()
+
+
+def test_patches_and_costs_are_those_of_plain_loops():
+    image, other = picture(9, 11), picture(8, 10, seed=1)
+    patches, others = all_patches(image, 5), all_patches(other, 5)
+    assert patches.shape == (5 * 7, 75) and others.shape == (4 * 6, 75)
+    assert torch.equal(patches[8], image[0, :, 1:6, 1:6].flatten())  # row-major centres
+    wanted = torch.cdist(patches.double(), others.double()).square()
+    torch.testing.assert_close(pair_costs(patches, others).double(), wanted, rtol=1e-4, atol=1e-4)
+    wrapped = all_patches(image, 5, (False, True))
+    tiled = all_patches(image.repeat(1, 1, 1, 3)[..., 9:24], 5)
+    assert torch.equal(wrapped, tiled)
+
+
+def test_the_cheapest_column():
+    costs, discounts = torch.rand(150, 40), torch.rand(40)
+    assert torch.equal(cheapest(costs, discounts), (costs - discounts).argmin(dim=1))
+
+
+def test_the_ascent_spreads_the_choice_evenly():
+    """Without discounts everybody wants the one column that is cheapest."""
+    costs = torch.rand(60, 60, generator=torch.Generator().manual_seed(0))
+    costs[:, 7] = 0
+    start = torch.zeros(60)
+    assert len(cheapest(costs, start).unique()) == 1
+    found = ascend(costs, start, 400, 0.05)
+    assert len(cheapest(costs, found).unique()) > 35
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_cost_is_that_of_the_best_assignment_from_below(seed):
+    image, reference = picture(seed=seed), picture(seed=seed + 5)
+    wanted = exact(image, reference, 5)
+    found = transport_cost(image, reference, patch_size=5, steps=1500)
+    assert 0.95 * wanted < found <= wanted * (1 + 1e-5)
+
+
+def test_a_picture_costs_nothing_to_itself_and_a_shift_its_shift():
+    image = picture()
+    assert transport_cost(image, image, patch_size=5, samples=10**6) < 1e-4
+    # adding a constant moves every patch by it: no assignment does better than the identity
+    wanted = 3 * 25 * 0.1**2
+    assert transport_cost(image + 0.1, image, patch_size=5, steps=100) == pytest.approx(
+        wanted, 0.02
+    )
+
+
+def test_transport_keeps_the_distribution_that_plain_synthesis_loses():
+    reference = picture(40, 40, seed=3)
+    settings = {"scales": 2, "patch_size": 7, "count": 3}
+    plain = generate(reference, method="psin", **settings)
+    fair = generate(reference, method="psinot", **settings)
+
+    def cost(images):
+        return np.mean(
+            [
+                transport_cost(i, reference, patch_size=7, samples=400, steps=150)
+                for i in images.split(1)
+            ]
+        )
+
+    assert cost(fair) < 0.7 * cost(plain)
+
+
+def test_scales_are_added_until_transport_fits():
+    assert fits((64, 64)) and fits((32, 128)) and not fits((64, 65))
+    sizes = []
+    generate(
+        picture(150, 150),
+        method="psinot",
+        scales=1,
+        patch_size=5,
+        iterations=1,
+        callback=lambda step: sizes.append(step.image.shape[2]) if step.level_done else None,
+    )
+    assert sizes == [38, 75, 150]
