@@ -188,6 +188,16 @@ def pad(image: Tensor, half: int, wrap: Flags, fill: float | None = None) -> Ten
     return image
 
 
+def pad_torus(image: Tensor, half: int, wrap: Flags) -> Tensor:
+    """`image` with `half` more pixels on each side of its wrapped axes alone."""
+    for axis, around in enumerate(wrap, image.ndim - len(wrap)):
+        if around and half:
+            n = image.shape[axis]
+            index = torch.arange(-half, n + half, device=image.device)
+            image = image.index_select(axis, index % n)
+    return image
+
+
 def source_centres(
     source: Tensor, source_mask: Tensor | None, patch_size: int, source_wrap: Flags
 ) -> Tensor:

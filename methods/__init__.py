@@ -3,6 +3,7 @@
 from .field import Field, distances_picture, offsets_picture
 from .generate import generate
 from .harmonise import harmonise
+from .inpaint import inpaint
 from .patchmatch import patchmatch
 from .steps import Step
 from .tileable import make_tileable
@@ -13,6 +14,7 @@ __all__ = [
     "distances_picture",
     "generate",
     "harmonise",
+    "inpaint",
     "make_tileable",
     "offsets_picture",
     "patchmatch",

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..backends import random, run
 from .checks import size_of
 from .field import Field, grid
+from .morphology import grown
 
 PASSES = 2  # of PatchMatch in each alternation: it starts from the last field
 SHARP = 25.0  # percentile of the distances over a pixel that sharp weights go by
@@ -91,7 +92,7 @@ class Alternation:
         values = self.source if values is None else values
         positions = field.positions
         if wanted is not None:  # patches that nobody asks need not speak
-            asked = spread(wanted, self.patch_size, self.wrap)
+            asked = grown(wanted, self.patch_size // 2, self.wrap)
             positions = torch.where(asked[:, None], positions, -1)
         vote = partial(
             run,
@@ -128,11 +129,11 @@ class Alternation:
             if turn > 0:
                 moved = ((target - searched).abs() > MOVED).any(dim=1, keepdim=True)
                 searched = torch.where(moved, target, searched)
-                queries = self.queries & spread(moved, self.patch_size, self.wrap)
+                queries = self.queries & grown(moved, self.patch_size // 2, self.wrap)
             found = self.search(target, field, turn, queries=queries)
             new = (found.positions != field.positions).any(dim=2)
             new |= (found.distances - field.distances).abs() > WEIGHED
-            wanted = spread(new, self.patch_size, self.wrap)
+            wanted = grown(new, self.patch_size // 2, self.wrap)
             rebuilt = self.pin(torch.where(wanted, self.rebuild(found, wanted=wanted), target))
             last = turn == iterations - 1 or float((rebuilt - target).abs().mean()) <= STILL
             target, field = rebuilt, found
@@ -159,21 +160,6 @@ class Alternation:
             backend=self.backend,
         )
         return percentile.sqrt() if self.sharp else percentile
-
-
-def spread(mask: Tensor, patch_size: int, wrap: tuple[bool, bool]) -> Tensor:
-    """(1, 1, H, W) bool: the pixels that the patches around those of `mask` cover."""
-    for axis, wraps in enumerate(wrap):
-        dim, side = 2 + axis, mask.shape[2 + axis]
-        grown = mask.clone()
-        for step in range(1, patch_size // 2 + 1):
-            if wraps:
-                grown |= mask.roll(step, dim) | mask.roll(-step, dim)
-            elif step < side:
-                grown.narrow(dim, step, side - step).logical_or_(mask.narrow(dim, 0, side - step))
-                grown.narrow(dim, 0, side - step).logical_or_(mask.narrow(dim, step, side - step))
-        mask = grown
-    return mask
 
 
 def whole_patches(

@@ -17,7 +17,7 @@ from .alternation import FIRST_PASSES, Alternation, upscaled, whole_patches
 from .checks import by, check_image, check_mask, check_patch_size, check_scales, size_of
 from .features import MatchingSpace, colour_channels, luma
 from .field import Field
-from .pyramid import level_sizes, pyramid
+from .pyramid import level_sizes, masked_pyramid, pyramid
 from .steps import Callback, Progress
 from .transport import LATER_ROUNDS, ROUNDS, fits, transport_rounds, transport_start
 
@@ -238,8 +238,7 @@ def _kept_levels(
 ) -> list[tuple[Tensor, Tensor]] | None:
     """At every scale, coarsest first: features of the kept pixels, and where they are known.
 
-    A blurred pixel is made of what is known under the blur alone, and counts as known where that is
-    more than half; a derivative is known where all the pixels it is taken from are.
+    A derivative is known where all the pixels that it is taken from are.
     """
     if keep is None and keep_mask is None:
         return None
@@ -257,12 +256,7 @@ def _kept_levels(
     known = (keep_mask > 0.5).float()
     inner = 1 - F.max_pool2d(1 - known, 3, stride=1, padding=1)
     weights = torch.cat([known.expand(-1, colours, -1, -1), inner, inner], dim=1)
-    weighted, weights = (
-        pyramid(values * weights, scales, wrap),
-        pyramid(weights, scales, wrap),
-    )
-    levels = zip(weighted[::-1], weights[::-1], strict=True)
-    return [(v / w.clamp(min=0.5), w > 0.5) for v, w in levels]
+    return masked_pyramid(values, weights > 0, scales, wrap)[::-1]
 
 
 def _check_settings(

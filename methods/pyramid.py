@@ -25,27 +25,43 @@ def pyramid(image: Tensor, scales: int, wrap: tuple[bool, bool] = (False, False)
     """
     levels = [image]
     for _ in range(scales - 1):
-        levels.append(blur(levels[-1], wrap)[..., ::2, ::2].contiguous())
+        levels.append(halved(levels[-1], wrap).contiguous())
     return levels
 
 
-def blur(image: Tensor, wrap: tuple[bool, bool] = (False, False)) -> Tensor:
-    """(B, C, H, W) smoothed by a separable three-tap Gaussian of sigma 1.5."""
+def masked_pyramid(
+    values: Tensor, known: Tensor, scales: int, wrap: tuple[bool, bool] = (False, False)
+) -> list[tuple[Tensor, Tensor]]:
+    """A pyramid of what is known of an image, (values, known) at each scale, finest first.
+
+    values: (B, C, H, W). known: (B, C, H, W) bool. A blurred pixel is made of what is known under
+    the blur alone, and counts as known where that is more than half.
+    """
+    weights = known.to(values.dtype)
+    levels = zip(
+        pyramid(values * weights, scales, wrap), pyramid(weights, scales, wrap), strict=True
+    )
+    return [(v / w.clamp(min=0.5), w > 0.5) for v, w in levels]
+
+
+def halved(image: Tensor, wrap: tuple[bool, bool] = (False, False)) -> Tensor:
+    """Every second pixel of (B, C, H, W), from the first on, after a three-tap Gaussian blur."""
     side = math.exp(-0.5 / SIGMA**2)
-    weights = torch.tensor([side, 1.0, side], dtype=image.dtype, device=image.device)
-    weights = weights / weights.sum()
-    flat = image.reshape(-1, 1, *image.shape[2:])
-    flat = F.conv2d(_padded(flat, 0, wrap[0]), weights.view(1, 1, 3, 1))
-    flat = F.conv2d(_padded(flat, 1, wrap[1]), weights.view(1, 1, 1, 3))
-    return flat.view(*image.shape[:2], *flat.shape[2:])
-
-
-def _padded(image: Tensor, axis: int, wraps: bool) -> Tensor:
-    """One more row (column) on each side: from the other side on a torus, else mirrored."""
-    sides = (0, 0, 1, 1) if axis == 0 else (1, 1, 0, 0)
-    if wraps:
-        return F.pad(image, sides, mode="circular")
-    return F.pad(image, sides, mode="reflect" if image.shape[2 + axis] > 1 else "replicate")
+    middle, side = 1 / (1 + 2 * side), side / (1 + 2 * side)
+    for dim, around in ((2, wrap[0]), (3, wrap[1])):
+        n = image.shape[dim]
+        if n == 1:
+            continue
+        even, odd = image.unfold(dim, 1, 2).squeeze(-1), image.narrow(dim, 1, n - 1)
+        odd = odd.unfold(dim, 1, 2).squeeze(-1)
+        first = image.narrow(dim, n - 1 if around else 1, 1)
+        before = torch.cat((first, odd), dim).narrow(dim, 0, even.shape[dim])
+        after = odd
+        if n % 2:
+            last = image.narrow(dim, 0 if around else n - 2, 1)
+            after = torch.cat((odd, last), dim)
+        image = torch.add(before, after).mul_(side).add_(even, alpha=middle)
+    return image
 
 
 def enlarge(image: Tensor, size: tuple[int, int]) -> Tensor:

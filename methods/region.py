@@ -6,11 +6,12 @@ from torch import Tensor
 
 from ..backends import random
 from ..backends.threads import kernels_only
-from .alternation import FIRST_PASSES, Alternation, spread, upscaled, whole_patches
+from .alternation import FIRST_PASSES, Alternation, upscaled, whole_patches
 from .checks import check_image, check_scales, size_of
 from .features import MatchingSpace, colour_channels
 from .field import Field
-from .pyramid import blur, enlarge, pyramid
+from .morphology import grown
+from .pyramid import enlarge, halved, pyramid
 from .steps import Callback, Progress
 
 FIRST = -1  # the turn of the search that begins a scale
@@ -125,7 +126,7 @@ class Remake:
         whole = whole_patches(size_of(given), self.patch_size, self.wrap, given.device)
         return Alternation(
             source=self.sources[level],
-            queries=whole & spread(region, self.patch_size, self.wrap),
+            queries=whole & grown(region, self.patch_size // 2, self.wrap),
             patch_size=self.patch_size,
             wrap=self.wrap,
             seed=int(random.bits(seed, level)),
@@ -143,7 +144,7 @@ class Remake:
         difference, sizes = given - made, []
         for _ in range(level + 1 - self.bands):
             sizes.append(size_of(difference))
-            difference = blur(difference, self.wrap)[..., ::2, ::2]
+            difference = halved(difference, self.wrap)
         for size in reversed(sizes):
             difference = enlarge(difference, size)
         return made + difference

@@ -14,6 +14,7 @@ import numpy as np
 
 from .. import random
 from .compile import inline, jit
+from .problem import Problem, source_begin, target_begin
 from .simd import SLACK, product
 from .threads import run_pieces, stripes
 
@@ -38,7 +39,7 @@ def _describe(p, tree, patches, out, first, end):
     length, row = p.patch_size * p.channels, p.source_stride * p.channels
     for i in range(first, end):
         patch = np.int64(patches[i])
-        at = (patch >> 16) * row + (patch & 0xFFFF) * p.channels
+        at = source_begin(p, patch >> 16, patch & 0xFFFF)
         for d in range(tree.components):
             out[i, d] = _component(p.source, at, row, tree, length, p.patch_size, d)
 
@@ -102,8 +103,8 @@ def leaf(p, tree, y, x, descriptor):
     descriptor: (components,) scratch.
     """
     length, row = p.patch_size * p.channels, p.target_stride * p.channels
+    at = target_begin(p, y, x)
     for d in range(tree.components):
-        at = y * row + x * p.channels
         descriptor[d] = _component(p.target, at, row, tree, length, p.patch_size, d)
     node, first, end = 0, 0, len(tree.order)
     for _ in range(tree.depth):
@@ -115,7 +116,7 @@ def leaf(p, tree, y, x, descriptor):
     return first, end
 
 
-def build(problem, room: np.ndarray, leaf_size: int, components: int) -> Tree:
+def build(problem: Problem, room: np.ndarray, leaf_size: int, components: int) -> Tree:
     """The tree of the source patches `room` (y << 16 | x), leaves of about leaf_size patches."""
     depth = max(0, int(np.log2(max(1, len(room) / leaf_size))))
     tree = Tree(
@@ -147,7 +148,7 @@ def _todo(depth: int) -> np.ndarray:
     return np.empty((depth + 2, 4), np.int64)
 
 
-def _principal_components(problem, room: np.ndarray, components: int) -> np.ndarray:
+def _principal_components(problem: Problem, room: np.ndarray, components: int) -> np.ndarray:
     """Flat orthonormal directions along which a sample of the source patches varies most.
 
     By power iteration; no BLAS, whose last bits would depend on the number of threads.
@@ -158,7 +159,7 @@ def _principal_components(problem, room: np.ndarray, components: int) -> np.ndar
         np.int64
     )
     row = problem.source_stride * problem.channels
-    corner = (some >> 16) * row + (some & 0xFFFF) * problem.channels
+    corner = source_begin.py_func(problem, some >> 16, some & 0xFFFF)
     inside = np.arange(size)[:, None] * row + np.arange(length)
     sample = problem.source[corner[:, None] + inside.ravel()].astype(np.float64)
     sample -= sample.mean(0)

@@ -5,7 +5,6 @@ as in the original method, so one pass carries a good match across the whole str
 the matches from before the pass are used. The result is the same for any number of threads.
 """
 
-from collections import namedtuple
 from collections.abc import Callable
 from functools import partial
 
@@ -18,22 +17,12 @@ from .. import patches, random
 from ..eager.nearest_patch import MEMORY
 from .compile import inline, jit
 from .kdtree import build, leaf
+from .problem import Problem, source_begin, target_begin
 from .simd import SLACK, product, squared_difference
 from .threads import run_pieces, stripes
 
 STRIPE = 32  # rows; a piece of work, and a constant so that threads do not matter
 FURTHEST = 1 << 15  # a match is kept as y << 16 | x
-
-# One search of one picture, as the kernels see it. `target` and `source` are flat (y, x, channel)
-# arrays padded by half a patch, so that the patch around pixel (y, x) begins at (y, x) of the
-# padded array. Matches lie in rows [top, bottom) and columns [left, right) and, where `usable` is
-# not empty, only on its ones. `bias`, the norms and `usable` are flat, and empty when not used.
-Problem = namedtuple(
-    "Problem",
-    "target target_stride source source_stride channels patch_size top bottom left right width "
-    "usable bias target_norms source_norms similarity active neighbours matches scores seed",
-)
-
 
 LEAST_PLANTED = 2048  # source patches; below, random starts do as well as a tree
 NEAR = 8  # pixels; the random search that is left to do after a tree
@@ -67,8 +56,8 @@ def _score(p, y, x, sy, sx, limit):
     """Distance of query (y, x) to source patch (sy, sx), bias included; if over limit, any such."""
     c, size = p.channels, p.patch_size
     target_row, source_row = p.target_stride * c, p.source_stride * c
-    at_target, at_source = y * target_row + x * c, sy * source_row + sx * c
-    here = sy * (p.source_stride - size + 1) + sx
+    at_target, at_source = target_begin(p, y, x), source_begin(p, sy, sx)
+    here = sy * p.source_width + sx
     bias = np.float32(0.0)
     if p.bias.size:
         bias = p.bias[here]
@@ -103,7 +92,7 @@ def _offer(p, y, x, slot, sy, sx):
     if sy < p.top or sx < p.left or sy >= p.bottom or sx >= p.right:
         return
     if p.usable.size:
-        if not p.usable[sy * (p.source_stride - p.patch_size + 1) + sx]:
+        if not p.usable[sy * p.source_width + sx]:
             return
     match = np.int32(sy << 16 | sx)
     for j in range(p.neighbours):
@@ -236,7 +225,8 @@ def _measure(p, first_row, end_row):
 
 def _as_bytes(image: Tensor) -> Tensor | None:
     """The picture as uint8 if every value is a multiple of 1/255 in [0, 1], else None."""
-    for part in (image.flatten()[:4096], image):  # most float pictures fail at once
+    flat = image.flatten()
+    for part in (flat[:: 1 + len(flat) // 4096], image):  # most float pictures fail at once
         scaled = part * 255
         rounded = scaled.round()
         if not ((scaled - rounded).abs() < 1e-3).all() or rounded.min() < 0 or rounded.max() > 255:
@@ -353,11 +343,13 @@ def _problem(
         small_target, small_source = _as_bytes(target), _as_bytes(source)
         if small_target is not None and small_source is not None:
             target, source = small_target, small_source
-    target, source = patches.pad(target, half, wrap), patches.pad(source, half, source_wrap)
+    target = patches.pad(target, half, wrap)
     top, left = (0 if around else half for around in source_wrap)
     norms = (_NONE, _NONE)
     if similarity == "cosine":
-        norms = _norms(target, patch_size), _norms(source, patch_size)
+        around = patches.pad(source, half, source_wrap)
+        norms = _norms(target, patch_size), _norms(around, patch_size)
+    source = patches.pad_torus(source, half, source_wrap)
     matches = np.full(height * width * neighbours, -1, np.int32)
     if positions is not None:
         given = positions.permute(2, 3, 0, 1).long()  # (H, W, k, 2)
@@ -378,6 +370,9 @@ def _problem(
         target_stride=target.shape[2],
         source=_flat(source),
         source_stride=source.shape[2],
+        up=top,
+        aside=left,
+        source_width=source_size[1],
         channels=channels,
         patch_size=patch_size,
         top=top,

@@ -153,10 +153,11 @@ def vote(
     wrap, source_wrap = patches.flags(wrap, 2), patches.flags(source_wrap, 2, "source_wrap")
     patches.check_vote(values, positions, distances, patch_size, scale, mask)
     half = patch_size // 2
-    padded = patches.pad(values.detach().float(), half, source_wrap, fill=0.0)
+    padded = patches.pad_torus(values.detach().float(), half, source_wrap)
     padded = padded.permute(0, 2, 3, 1).contiguous()
+    up, aside = (0 if around else half for around in source_wrap)
     y, x = positions[:, 0].long().unbind(1)
-    matches = torch.where(y >= 0, y * padded.shape[2] + x, -1)
+    matches = torch.where(y >= 0, (y - up) * padded.shape[2] + x - aside, -1)
     distances = distances[:, 0].float().contiguous()
     wanted = (
         torch.ones(matches.shape, dtype=torch.bool) if mask is None else mask[:, 0].contiguous()
@@ -165,9 +166,9 @@ def vote(
     for b in range(len(values)):
         field = padded[b], matches[b], distances[b], patch_size, wrap
         if isinstance(scale, Tensor) or best:
-            width = (
-                scale[b, 0].float().contiguous() if isinstance(scale, Tensor) else torch.ones(1, 1)
-            )
+            width = torch.ones(1, 1)
+            if isinstance(scale, Tensor):
+                width = scale[b, 0].float().contiguous()
             pixels = torch.zeros(*matches.shape[1:], values.shape[1])
             _each_pixel(*field, width, best, wanted[b], pixels)
         else:

@@ -1,0 +1,209 @@
+"""The hole at every scale: what is known around it, what may be copied, where votes are wanted."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .features import MatchingSpace, colour_channels
+from .field import Field, grid
+from .morphology import bounding_box, depths, grown
+from .pyramid import masked_pyramid
+
+TEXTURE = 4.0  # weight of the luma derivatives beside colour
+CONFIDENCE = 1.3  # a vote loses this factor with every pixel of distance from what is known
+BYTES = 120  # of scratch for each pixel of the working window
+
+
+@dataclass(frozen=True)
+class Setting:
+    patch_size: int
+    levels: int | None
+    iterations: int
+    image_upsampling: bool
+    wrap: tuple[bool, bool]
+    memory: int
+    seed: int
+    backend: str
+
+    @property
+    def half(self) -> int:
+        return self.patch_size // 2
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One scale: the whole working window as source, and the part around the hole as target.
+
+    source: (1, F, H, W) features. usable: (1, 1, H, W) bool, what may be copied. target, known:
+    source and where it holds, cropped to `box`. unknown, queries: (1, 1, h, w) bool, pixels that a
+    vote must fill, and patches that overlap them.
+    """
+
+    source: Tensor
+    usable: Tensor
+    box: tuple[slice, slice]
+    target: Tensor
+    known: Tensor
+    unknown: Tensor
+    queries: Tensor
+    penalty: Tensor  # (1, 1, h, w), what the distance from known pixels costs a vote
+
+    def pin(self, target: Tensor) -> Tensor:
+        return torch.where(self.known, self.target, target)
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        return self.box[0].start, self.box[1].start
+
+
+def working_window(hole: Tensor, setting: Setting) -> tuple[slice, slice]:
+    """What of the picture is worked on: all of it, or as much around the hole as memory allows."""
+    pixels = setting.memory // BYTES
+    low, high = 4 * setting.patch_size, max(hole.shape[2:])
+    while low < high:
+        margin = (low + high + 1) // 2
+        y, x = bounding_box(hole, margin, setting.wrap)
+        if (y.stop - y.start) * (x.stop - x.start) <= pixels:
+            low = margin
+        else:
+            high = margin - 1
+    return bounding_box(hole, low, setting.wrap)
+
+
+def hole_scales(
+    image: Tensor, hole: Tensor, allowed: Tensor, guide: Tensor | None, setting: Setting
+) -> list[Scale]:
+    """The scales to work on, coarsest first."""
+    colours = colour_channels(image.shape[1])
+    space = MatchingSpace.of(image[:, :colours], TEXTURE)
+    features = space.features(image[:, :colours], setting.wrap)
+    known = ~hole
+    sloped = ~grown(hole, 1, setting.wrap)  # a derivative needs both neighbours
+    knowns = [known.expand(-1, colours, -1, -1), sloped.expand(-1, 2, -1, -1)]
+    if guide is not None:
+        features = torch.cat((features, guide), 1)
+        knowns.append(torch.ones_like(guide, dtype=torch.bool))
+    usable = [allowed & sloped]
+    levels = _level_count(hole, usable, setting)
+    pyramid = masked_pyramid(features, torch.cat(knowns, 1), levels, setting.wrap)
+    scales = []
+    for (values, there), use in zip(pyramid, usable, strict=False):
+        unknown = ~there.all(1, keepdim=True)
+        box = bounding_box(unknown, 2 * setting.patch_size, setting.wrap)
+        inner = (slice(None), slice(None), *box)
+        unknown = unknown[inner]
+        depth = depths(unknown, 3 * setting.patch_size, setting.wrap)
+        scales.append(
+            Scale(
+                source=values,
+                usable=use,
+                box=box,
+                target=values[inner],
+                known=there[inner],
+                unknown=unknown,
+                queries=grown(unknown, setting.half, setting.wrap),
+                penalty=math.log(CONFIDENCE) * depth,
+            )
+        )
+    return scales[::-1]
+
+
+def _level_count(hole: Tensor, usable: list[Tensor], setting: Setting) -> int:
+    """How many scales to work on; appends to `usable` what may be copied at each of them.
+
+    A coarse pixel may be copied if the blur that it comes from touches nothing else.
+    """
+    half, patch = setting.half, setting.patch_size
+    wanted = setting.levels or 99
+    while len(usable) < wanted:
+        fits = ~grown(~hole, half, setting.wrap)
+        if setting.levels is None and not fits.any():
+            break  # a patch already covers the hole
+        hole = grown(hole, 1, setting.wrap)[..., ::2, ::2]
+        use = ~grown(~usable[-1], 1, setting.wrap)[..., ::2, ::2]
+        whole = min(use.shape[2:]) >= 3 * patch and bool(
+            (~grown(~use, half, (False, False)))[
+                ..., half : -half or None, half : -half or None
+            ].any()
+        )
+        if not whole:
+            if setting.levels is not None:
+                raise ValueError(
+                    f"at the coarsest of {setting.levels} levels too little is left to copy whole "
+                    f"{patch}-pixel patches from; use at most {len(usable)} levels"
+                )
+            break
+        usable.append(use)
+    return len(usable)
+
+
+def upscaled_field(found: Field, coarse: Scale, fine: Scale, setting: Setting) -> Field:
+    """The field of the next finer target: twice the positions, plus where in its pixel one is."""
+    near, odd = _parents(coarse, fine)
+    positions = found.positions[:, :, :, near[0][:, None], near[1]]
+    known = (positions[:, :, :1] >= 0) & fine.queries[:, :, None]
+    size = fine.source.shape[2:]
+    for axis in (0, 1):
+        moved = 2 * positions[:, :, axis] + (odd[0][:, None] if axis == 0 else odd[1])
+        positions[:, :, axis] = moved.clamp(setting.half, size[axis] - 1 - setting.half)
+    positions = torch.where(known, positions, -1)
+    distances = found.distances[:, :, near[0][:, None], near[1]]
+    distances = torch.where(known[:, :, 0], distances, torch.inf)
+    return Field(positions, distances, setting.patch_size, (size[0], size[1]), wrap=setting.wrap)
+
+
+def upscaled_image(target: Tensor, coarse: Scale, fine: Scale) -> Tensor:
+    """The finer target, its unknown part interpolated from the coarse one."""
+    size = [2 * n for n in target.shape[2:]]
+    doubled = F.interpolate(target, size=size, mode="bilinear", align_corners=False)
+    index = []
+    for axis in (0, 1):
+        start, stop = fine.box[axis].start, fine.box[axis].stop
+        place = torch.arange(start, stop, device=target.device) - 2 * coarse.origin[axis]
+        index.append(place.clamp(0, size[axis] - 1))
+    return fine.pin(doubled[:, :, index[0][:, None], index[1]])
+
+
+def _parents(coarse: Scale, fine: Scale) -> tuple[list[Tensor], list[Tensor]]:
+    """Per axis, the coarse pixel that each pixel of the fine target lies in, and in which half."""
+    near, odd = [], []
+    for axis in (0, 1):
+        place = torch.arange(fine.box[axis].start, fine.box[axis].stop, device=fine.target.device)
+        parent = place // 2 - coarse.origin[axis]
+        near.append(parent.clamp(0, coarse.target.shape[2 + axis] - 1))
+        odd.append((place % 2).int())
+    return near, odd
+
+
+def identity_field(hole: Tensor, setting: Setting) -> Field:
+    """The field in which every whole patch that the hole does not touch is its own match."""
+    size, half = (hole.shape[2], hole.shape[3]), setting.half
+    there = ~grown(hole, half, setting.wrap)
+    for axis in (2, 3):
+        there.narrow(axis, 0, half).fill_(False)
+        there.narrow(axis, size[axis - 2] - half, half).fill_(False)
+    positions = torch.full((1, 1, 2, *size), -1, dtype=torch.int32, device=hole.device)
+    positions = torch.where(there[:, :, None], grid(positions), positions)
+    distances = torch.where(there, 0.0, torch.inf)
+    return Field(positions, distances, setting.patch_size, size, wrap=setting.wrap)
+
+
+def whole_field(
+    hole: Tensor, window: tuple[slice, slice], finest: Scale, found: Field, setting: Setting
+) -> Field:
+    """The field of the whole picture: the one found over the hole, identity elsewhere."""
+    field = identity_field(hole, setting)
+    inner = tuple(
+        slice(outer.start + box.start, outer.start + box.stop)
+        for outer, box in zip(window, finest.box, strict=True)
+    )
+    start = torch.tensor([outer.start for outer in window], device=hole.device, dtype=torch.int32)
+    there, moved = found.found, found.positions + start.view(2, 1, 1)
+    positions = field.positions[(..., *inner)]
+    positions.copy_(torch.where(there[:, :, None], moved, positions))
+    distances = field.distances[(..., *inner)]
+    distances.copy_(torch.where(there, found.distances, distances))
+    return field
