@@ -1,11 +1,22 @@
 """The nodes: they convert, call a method and convert back. Here is the list, in menu order."""
 
 from .api import ComfyExtension, host
+from .editing import Harmonise
 from .generation import Generate
 from .patches import ApplyField, FieldPreview, PatchField
 from .pictures import LoadImage, SaveImage
+from .tiling import MakeTileable
 
-NODES = [PatchField, ApplyField, FieldPreview, Generate, LoadImage, SaveImage]
+NODES = [
+    PatchField,
+    ApplyField,
+    FieldPreview,
+    Generate,
+    MakeTileable,
+    Harmonise,
+    LoadImage,
+    SaveImage,
+]
 
 
 class InternalMethods(ComfyExtension):

@@ -8,7 +8,7 @@ Everything is computed from fixed seeds; the pictures are in the public domain (
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 INPUTS = Path(__file__).parent / "inputs"
 
@@ -183,6 +183,49 @@ def painted_hills() -> np.ndarray:
     return shrink(picture)
 
 
+def polygon(size: tuple[int, int], *corners: tuple[float, float]) -> np.ndarray:
+    """1 inside the polygon of (x, y) corners, 0 outside, (H, W)."""
+    drawn = Image.new("L", (size[1], size[0]))
+    ImageDraw.Draw(drawn).polygon(corners, fill=255)
+    return np.asarray(drawn) / 255.0
+
+
+# The spoon of coffee.png with its reflection in the cup, (x, y): the end of the handle, the bowl.
+SPOON = [
+    [(394, 70), (401, 64), (413, 63), (427, 72), (427, 83), (419, 104), (411, 137), (406, 137),
+     (408, 111), (404, 88)],
+    [(393, 190), (386, 192), (371, 222), (345, 225), (318, 240), (313, 256), (323, 264),
+     (322, 277), (323, 297), (332, 317), (350, 329), (368, 330), (391, 319), (406, 299), (411, 276),
+     (406, 258), (388, 241), (386, 230), (390, 212), (395, 194)],
+]  # fmt: skip
+
+
+def spoon_mask() -> np.ndarray:
+    """What remove_object takes away, 600x400."""
+    return sum(polygon((400, 600), *corners) for corners in SPOON)[..., None].repeat(3, 2)
+
+
+def pasted_firs() -> tuple[np.ndarray, np.ndarray]:
+    """`hills` with paper firs stuck on it, and the mask of the firs."""
+    picture = hills()
+    size = picture.shape[:2]
+    mask = np.zeros(size, bool)
+    for x, foot, tall in (
+        (62, 196, 44),
+        (90, 204, 50),
+        (36, 204, 40),
+        (236, 204, 54),
+        (272, 198, 42),
+    ):
+        reach = tall * 0.3
+        mask |= polygon(size, (x, foot - tall), (x + reach, foot), (x - reach, foot)) > 0
+    picture = np.where(mask[..., None], (0.11, 0.28, 0.15), picture)
+    wide = np.logical_or.reduce(
+        [np.roll(mask, (dy, dx), (0, 1)) for dy in range(-4, 5) for dx in range(-4, 5)]
+    )
+    return picture, wide[..., None].repeat(3, 2) * 1.0
+
+
 def cobbles() -> dict[str, np.ndarray]:
     """Cobblestones as a material of 256x256: albedo, normal and roughness from one height map."""
     size, rng = 512, np.random.default_rng(11)
@@ -228,6 +271,10 @@ def main() -> None:
     save("balloons.png", balloons())
     save("hills.png", hills())
     save("hills_painted.png", painted_hills())
+    save("coffee_spoon.png", spoon_mask())
+    pasted, mask = pasted_firs()
+    save("hills_pasted.png", pasted)
+    save("hills_pasted_mask.png", mask)
     for name, picture in cobbles().items():
         save(f"cobbles_{name}.png", picture)
 

@@ -1,0 +1,75 @@
+"""Making a photo of a texture tile."""
+
+from . import convert, inputs
+from .api import io
+from .types import FieldSocket
+
+
+class MakeTileable(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="InternalMakeTileable",
+            display_name="Make Tileable",
+            category="internal/tiling",
+            description=(
+                "Makes a photo of a texture tile without a visible seam: a band along the sides "
+                "that meet is made anew from patches of the photo, the middle stays bit for bit."
+            ),
+            inputs=[
+                io.Image.Input(
+                    "image", tooltip="A photo of a texture, evenly lit, seen straight on."
+                ),
+                io.Combo.Input(
+                    "axes",
+                    options=["both", "x", "y"],
+                    default="both",
+                    tooltip="x: the left side meets the right one. y: top meets bottom.",
+                ),
+                io.Float.Input(
+                    "band",
+                    default=0.25,
+                    min=0.02,
+                    max=0.9,
+                    step=0.01,
+                    tooltip=(
+                        "Share of the side that is made anew, half of it at either end. More for "
+                        "coarse patterns, less to keep more of the photo."
+                    ),
+                ),
+                inputs.patch_size(
+                    7,
+                    "Side of the patches in pixels, odd. About the size of the smallest element "
+                    "that must stay whole (a joint, a leaf).",
+                ),
+                inputs.seed(),
+                inputs.backend(),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image", tooltip="The tile, of the photo's size."),
+                FieldSocket.Output(display_name="field", tooltip=inputs.FIELD_TOOLTIP),
+                io.Image.Output(
+                    display_name="tiled", tooltip="The tile two by two, to look at the seams."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, image, axes, band, patch_size, seed, backend):
+        from ..methods import make_tileable
+
+        progress = convert.Progress()
+        tiles, field = convert.joined(
+            make_tileable(
+                picture[None],
+                axes=convert.wrap(axes),
+                band=band,
+                patch_size=patch_size,
+                seed=seed,
+                backend=backend,
+                callback=progress,
+            )
+            for picture in convert.image(image, convert.device(backend))
+        )
+        tile = convert.to_image(tiles)
+        return io.NodeOutput(tile, convert.to_field(field), tile.repeat(1, 2, 2, 1))
