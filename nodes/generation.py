@@ -89,12 +89,12 @@ class Generate(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "start_scale",
-                    default=0,
-                    min=0,
+                    default=-1,
+                    min=-1,
                     max=7,
                     tooltip=(
-                        "Scale to begin with, 0 = coarsest. With a guide: the higher, the closer "
-                        "the result keeps to the guide's layout."
+                        "Scale to begin with, 0 = coarsest; -1 = 0, or 1 with a guide. With a "
+                        "guide: the higher, the closer the result keeps to its layout."
                     ),
                 ),
                 inputs.seed(),
@@ -167,7 +167,7 @@ class Generate(io.ComfyNode):
             upsample=upsample,
             texture=texture,
             guide=None if guide is None else convert.image(guide, device, channels),
-            start_scale=start_scale,
+            start_scale=None if start_scale < 0 else start_scale,
             keep=None if keep is None else convert.image(keep, device, channels),
             keep_mask=convert.mask(keep_mask, size, device, "keep_mask"),
             seed=seed,
