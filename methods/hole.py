@@ -118,13 +118,14 @@ def _level_count(hole: Tensor, usable: list[Tensor], setting: Setting) -> int:
     """
     half, patch = setting.half, setting.patch_size
     wanted = setting.levels or 99
+    least = 3 * patch if setting.levels is None else patch
     while len(usable) < wanted:
         fits = ~grown(~hole, half, setting.wrap)
         if setting.levels is None and not fits.any():
             break  # a patch already covers the hole
         hole = grown(hole, 1, setting.wrap)[..., ::2, ::2]
         use = ~grown(~usable[-1], 1, setting.wrap)[..., ::2, ::2]
-        whole = min(use.shape[2:]) >= 3 * patch and bool(
+        whole = min(use.shape[2:]) >= least and bool(
             (~grown(~use, half, (False, False)))[
                 ..., half : -half or None, half : -half or None
             ].any()

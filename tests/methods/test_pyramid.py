@@ -6,31 +6,45 @@ import torch
 from scipy import ndimage
 
 from internal_methods.methods.features import MatchingSpace, features, luma
-from internal_methods.methods.pyramid import blur, level_sizes, pyramid
+from internal_methods.methods.pyramid import halved, level_sizes, masked_pyramid, pyramid
 
 
 @pytest.mark.parametrize("wrap", [(False, False), (True, False), (False, True), (True, True)])
-@pytest.mark.parametrize("size", [(7, 10), (1, 5), (2, 2)])
-def test_blur_is_scipys_gaussian_of_three_taps(size, wrap):
+@pytest.mark.parametrize("size", [(7, 10), (1, 5), (2, 2), (8, 3)])
+def test_halving_is_scipys_gaussian_of_three_taps_and_every_second_pixel(size, wrap):
     image = torch.rand(2, 3, *size, dtype=torch.float64)
     modes = ["grid-wrap" if w else "mirror" for w in wrap]
     wanted = image.numpy()
     for axis, mode in enumerate(modes):
         wanted = ndimage.gaussian_filter1d(wanted, 1.5, axis=2 + axis, mode=mode, radius=1)
-    np.testing.assert_allclose(blur(image, wrap).numpy(), wanted, rtol=1e-12)
+    np.testing.assert_allclose(halved(image, wrap).numpy(), wanted[..., ::2, ::2], rtol=1e-12)
 
 
 def test_levels_halve_and_round_up():
     assert level_sizes((256, 187), 4) == [(256, 187), (128, 94), (64, 47), (32, 24)]
     levels = pyramid(torch.rand(1, 2, 21, 10), 3)
     assert [tuple(level.shape[2:]) for level in levels] == level_sizes((21, 10), 3)
-    assert torch.equal(levels[1], blur(levels[0])[..., ::2, ::2])
+    assert torch.equal(levels[1], halved(levels[0]))
 
 
 def test_a_torus_stays_one():
     image = torch.rand(1, 1, 8, 8)
     moved = pyramid(image.roll((2, 4), (2, 3)), 2, (True, True))[1]
     torch.testing.assert_close(moved, pyramid(image, 2, (True, True))[1].roll((1, 2), (2, 3)))
+
+
+def test_what_is_not_known_leaves_no_trace_in_a_masked_pyramid():
+    image, known = torch.rand(1, 2, 17, 12), torch.ones(1, 2, 17, 12, dtype=torch.bool)
+    known[:, :, 5:11, 4:9] = False
+    other = torch.where(known, image, 1e3)
+    for (a, there), (b, _) in zip(
+        masked_pyramid(image, known, 3), masked_pyramid(other, known, 3), strict=True
+    ):
+        assert torch.equal(a[there], b[there])
+    flat = masked_pyramid(torch.full_like(image, 0.7), known, 3)
+    for values, there in flat:
+        torch.testing.assert_close(values[there], torch.full_like(values[there], 0.7))
+    assert not flat[1][1].all()
 
 
 def test_features_are_colour_and_weighted_gradients_of_luma():
