@@ -3,6 +3,7 @@
 from .api import ComfyExtension, host
 from .editing import Harmonise
 from .generation import Generate
+from .inpainting import PatchInpaint
 from .patches import ApplyField, FieldPreview, PatchField
 from .pictures import LoadImage, SaveImage
 from .tiling import MakeTileable
@@ -12,6 +13,7 @@ NODES = [
     ApplyField,
     FieldPreview,
     Generate,
+    PatchInpaint,
     MakeTileable,
     Harmonise,
     LoadImage,

@@ -128,6 +128,7 @@ class PatchInpaint(io.ComfyNode):
         from ..methods import inpaint
 
         device, size = convert.device(backend), convert.size_of(image)
+        guide = guide if guide_weight else None
         picture, hole, allowed, avoided, hint = convert.same_batch(
             image=convert.image(image, device),
             mask=convert.mask(mask, size, device),

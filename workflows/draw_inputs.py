@@ -134,8 +134,8 @@ def meadow(rng, height: int, width: int) -> np.ndarray:
     return grass
 
 
-def hills() -> np.ndarray:
-    """Mountains, firs and a flowering meadow under clouds, 352x240."""
+def hills(smooth: int = 2) -> np.ndarray:
+    """Mountains, firs and a flowering meadow under clouds, 704x480 / smooth."""
     rng = np.random.default_rng(8)
     height, width = 480, 704
     picture = sky(rng, height, width)
@@ -154,7 +154,7 @@ def hills() -> np.ndarray:
     for x0 in np.sort(rng.uniform(0, width, 26)):
         size = rng.uniform(40, 92)
         picture = tree(picture, rng, edge[int(x0) % width] + rng.uniform(2, 26), x0, size)
-    return shrink(picture)
+    return shrink(picture, smooth)
 
 
 def painted_hills() -> np.ndarray:
@@ -190,19 +190,18 @@ def polygon(size: tuple[int, int], *corners: tuple[float, float]) -> np.ndarray:
     return np.asarray(drawn) / 255.0
 
 
-# The spoon of coffee.png with its reflection in the cup, (x, y): the end of the handle, the bowl.
-SPOON = [
-    [(394, 70), (401, 64), (413, 63), (427, 72), (427, 83), (419, 104), (411, 137), (406, 137),
-     (408, 111), (404, 88)],
-    [(393, 190), (386, 192), (371, 222), (345, 225), (318, 240), (313, 256), (323, 264),
-     (322, 277), (323, 297), (332, 317), (350, 329), (368, 330), (391, 319), (406, 299), (411, 276),
-     (406, 258), (388, 241), (386, 230), (390, 212), (395, 194)],
-]  # fmt: skip
+def grown(mask: np.ndarray, by: int) -> np.ndarray:
+    """A bool mask with a margin of `by` pixels."""
+    steps = range(-by, by + 1)
+    return np.logical_or.reduce([np.roll(mask, (dy, dx), (0, 1)) for dy in steps for dx in steps])
 
 
-def spoon_mask() -> np.ndarray:
-    """What remove_object takes away, 600x400."""
-    return sum(polygon((400, 600), *corners) for corners in SPOON)[..., None].repeat(3, 2)
+def landed_balloon() -> tuple[np.ndarray, np.ndarray]:
+    """`hills` with a hot-air balloon before mountains, firs and meadow, and the balloon's mask."""
+    empty = hills(smooth=1)
+    filled = balloon(empty, 240, 380, 74, BALLOONS[0])
+    mask = np.abs(filled - empty).sum(-1) > 0
+    return shrink(filled), grown(shrink(mask[..., None].astype(float))[..., 0] > 0, 3)
 
 
 def pasted_firs() -> tuple[np.ndarray, np.ndarray]:
@@ -220,10 +219,7 @@ def pasted_firs() -> tuple[np.ndarray, np.ndarray]:
         reach = tall * 0.3
         mask |= polygon(size, (x, foot - tall), (x + reach, foot), (x - reach, foot)) > 0
     picture = np.where(mask[..., None], (0.11, 0.28, 0.15), picture)
-    wide = np.logical_or.reduce(
-        [np.roll(mask, (dy, dx), (0, 1)) for dy in range(-4, 5) for dx in range(-4, 5)]
-    )
-    return picture, wide[..., None].repeat(3, 2) * 1.0
+    return picture, grown(mask, 4)
 
 
 def cobbles() -> dict[str, np.ndarray]:
@@ -271,10 +267,9 @@ def main() -> None:
     save("balloons.png", balloons())
     save("hills.png", hills())
     save("hills_painted.png", painted_hills())
-    save("coffee_spoon.png", spoon_mask())
-    pasted, mask = pasted_firs()
-    save("hills_pasted.png", pasted)
-    save("hills_pasted_mask.png", mask)
+    for name, (picture, mask) in {"pasted": pasted_firs(), "balloon": landed_balloon()}.items():
+        save(f"hills_{name}.png", picture)
+        save(f"hills_{name}_mask.png", mask[..., None].repeat(3, 2))
     for name, picture in cobbles().items():
         save(f"cobbles_{name}.png", picture)
 
