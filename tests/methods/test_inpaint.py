@@ -139,7 +139,7 @@ def test_a_small_budget_takes_patches_from_near_the_hole():
 
 
 def test_every_scale_is_reported_and_the_callback_can_stop_the_work():
-    image, steps = noise(1, 3, 64, 64), []
+    image, steps = noise(1, 3, 96, 96), []
     mask = box(image, 20, 20, 24, 24)
     inpaint(image, mask, patch_size=5, levels=3, iterations=2, callback=steps.append)
     assert sum(step.level_done for step in steps) == 3
