@@ -8,7 +8,7 @@ gravel mirrored to 1024 x 1024. Figures per fill, each the mean over seeds 0 to 
 - sliced: sliced Wasserstein distance (x 1000) between the 7 x 7 patches over the hole and the known
   ones, 64 fixed projections; `truth` is its value for the removed content;
 - seam: gradient across the hole's border, divided by that inside.
-OpenCV's SHIFTMAP is measured as well where cv2.xphoto is installed (opencv-contrib-python-headless).
+OpenCV's SHIFTMAP is measured as well where cv2.xphoto is there (opencv-contrib-python-headless).
 """
 
 import argparse

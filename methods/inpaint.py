@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 PASSES = 2  # of PatchMatch in each alternation
 FIRST_PASSES = 6  # where there is no field yet
-FINEST = 0.35  # share of the alternations that the finest scale gets: it starts almost finished
+FINEST = 0.25  # share of the alternations that the finest scale gets: it starts almost finished
 STILL = 1e-4  # mean change of the hole below which a scale is finished
 SHARPNESS = (
     0.5  # the scale of the weights, as a share of the 75th percentile of the distances around
@@ -47,7 +47,7 @@ SHARPNESS = (
 LAST_SHARPNESS = (
     20.0  # how much sharper the last vote is: nearly the best patch, without its jaggedness
 )
-REUSE = 0.2  # price of a source patch used twice as often as its share, in median distances
+REUSE = 0.3  # price of a source patch used twice as often as its share, in median distances
 SHARE = 0.4  # uses per source pixel that are never priced
 SCARCE = 0.25  # hole patches per source patch from which reuse has its full price
 RING = 2  # pixels of known surroundings that the seam is measured on

@@ -61,7 +61,7 @@ def nearest_patch(
         search.
     iterations: passes of propagation and random search; 0 only evaluates the start.
     quality: "best" keeps at least 4 candidates for each query, spreads them all and searches at
-        random around each of them: some 4 times the work.
+        random around each of them: some 6 times the work.
     poll: called in the calling thread at least every 0.25 s of work; may raise to interrupt.
     Returns positions (B, k, 2, H, W) int32 (y, x) of source patch centres, best first, and
         distances (B, k, H, W) float32, recomputed from the given data; -1 and inf where fewer than
