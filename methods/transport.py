@@ -3,9 +3,11 @@
 The semi-dual formulation of Houdard, Leclaire, Papadakis and Rabin 2021 ("Wasserstein generative
 models for patch-based texture synthesis"), on coarse scales only, as in PSinOT (Cherel 2024,
 III.3.3). Differs: for a given assignment the picture is not moved by gradient steps but set to the
-minimiser, the overlap average of the assigned patches, and discounts are kept from round to round;
-tens of rounds then do what hundreds of steps did.
+minimiser, the overlap average of the assigned patches; and the dual is solved by Sinkhorn's
+alternation (Cuturi 2013) instead of stochastic ascent. Tens of rounds then do what hundreds did.
 """
+
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -20,10 +22,11 @@ from .field import Field
 LARGEST = 64 * 64  # pixels of a scale: the costs of all pairs of patches have to fit into memory
 ROUNDS = 30  # of assignment and reconstruction on the coarsest scale
 LATER_ROUNDS = 10  # on those that start from a solved one
-STEPS = 10  # of the discounts in each round
-RATE = 0.2  # of the mean distance to the nearest patch: how far a discount moves in its first step
-NOISE_STEPS = 100  # of the discounts for the assignment of the first picture, noise
-NOISE_RATE = 0.02  # of the standard deviation of costs
+LEVELS = 8  # of softness on the way to the discounts of a scale
+BALANCING = 5  # rounds of balancing at each softness
+HARD = 0.05  # of the mean cost: the softness to end with; harder balance tears pictures apart
+EXACT = 2e-3  # the same for the value of the optimum
+PAIRS = 1 << 20  # of patches, at most so many about that the discounts are found with
 COMPONENTS = 128  # numbers per patch that costs are taken from, along the patches' principal axes
 ROWS = 64  # of the cost matrix at once: they stay in the processor's cache
 
@@ -41,12 +44,8 @@ def transport_start(colour: Tensor, scale: Alternation) -> tuple[Tensor, Field]:
     patches = all_patches(colour, scale.patch_size, scale.wrap)
     source = all_patches(scale.source[:, : colour.shape[1]], scale.patch_size)
     costs = pair_costs(patches, source)
-    discounts = ascend(
-        costs,
-        costs.new_zeros(len(source)),
-        NOISE_STEPS,
-        NOISE_RATE * float(costs.std()),
-    )
+    start = costs.new_zeros(len(source))
+    discounts = balance(costs, start, softening(costs, LEVELS, HARD))
     return _rebuilt(costs, discounts, scale)
 
 
@@ -62,15 +61,15 @@ def transport_rounds(target: Tensor, scale: Alternation, rounds: int) -> tuple[T
     source = all_patches(scale.source, scale.patch_size)
     basis = principal_axes(source, COMPONENTS)
     source = source @ basis
-    discounts = source.new_zeros(len(source))
-    field = None
-    for _ in range(rounds):
+    discounts, field = source.new_zeros(len(source)), None
+    for turn in range(rounds):
         if scale.poll is not None:
             scale.poll()
         patches = all_patches(target, scale.patch_size, scale.wrap) @ basis
         costs = pair_costs(patches, source)
-        rate = RATE * float(costs.amin(dim=1).mean())
-        discounts = ascend(costs, discounts, STEPS, rate)
+        some = costs[:: max(1, costs.numel() // PAIRS)]
+        softness = softening(some, LEVELS, HARD)
+        discounts = balance(some, discounts, softness if turn == 0 else softness[-1:])
         target, field = _rebuilt(costs, discounts, scale)
     assert field is not None
     return target, field
@@ -82,16 +81,16 @@ def transport_cost(
     *,
     patch_size: int = 11,
     samples: int = 2048,
-    steps: int = 500,
+    levels: int = 12,
     seed: int = 0,
 ) -> float:
     """How far the patches of an image are from those of a reference as distributions.
 
     image, reference: (1, C, H, W), compared as they are (no features). samples: so many patches of
-    each are drawn at random, at most all. steps: of ascent on the discounts.
+    each are drawn at random, at most all. levels: of softness on the way to the optimum.
     Returns the squared Wasserstein-2 distance between the two samples, in sums of squared
-    differences over a patch, from below (the best value of the dual that was met). Two samples of
-    one picture are not at distance 0: compare figures of equal settings only.
+    differences over a patch, from below and within about a percent (the value of the dual). Two
+    samples of one picture are not at distance 0: compare figures of equal settings only.
     """
     check_image(image, "image", batch=1)
     check_image(reference, "reference", batch=1)
@@ -105,20 +104,10 @@ def transport_cost(
         drawn.append(patches[order.to(patches.device)])
     costs = pair_costs(*drawn)
     with kernels_only():
-        return _dual_value(costs, steps)
-
-
-def _dual_value(costs: Tensor, steps: int) -> float:
-    """The largest value of the semi-dual met in `steps` of gradient ascent."""
-    discounts = costs.new_zeros(costs.shape[1])
-    rate = max(float(costs.amin(dim=axis).mean()) for axis in (0, 1))  # strange or missing patches
-    best = 0.0
-    for step in range(steps):
+        discounts = balance(costs, costs.new_zeros(costs.shape[1]), softening(costs, levels, EXACT))
         chosen = cheapest(costs, discounts)
-        least = costs.gather(1, chosen[:, None])[:, 0] - discounts[chosen]
-        best = max(best, float(least.double().mean() + discounts.double().mean()))
-        discounts = discounts + rate / (step + 1) ** 0.5 * _shortage(chosen, costs)
-    return best
+    least = costs.gather(1, chosen[:, None])[:, 0] - discounts[chosen]
+    return float(least.double().mean() + discounts.double().mean())
 
 
 def all_patches(image: Tensor, patch_size: int, wrap: tuple[bool, bool] = (False, False)) -> Tensor:
@@ -161,24 +150,25 @@ def cheapest(costs: Tensor, discounts: Tensor) -> Tensor:
     return chosen
 
 
-def ascend(costs: Tensor, discounts: Tensor, steps: int, rate: float) -> Tensor:
-    """The mean of the discounts over `steps` of gradient ascent on the semi-dual, its step falling.
+def balance(costs: Tensor, discounts: Tensor, softness: Iterable[float]) -> Tensor:
+    """Discounts under which the rows choose all columns about equally often.
 
-    The discount of a column that more rows want than its share falls, first by `rate` where twice
-    as many do, and rises where too few do.
+    Sinkhorn's alternation in the log domain, some rounds for each softness (of the choice, in units
+    of cost), from `discounts` on: from soft to hard it comes within a percent of the optimum in
+    tens of rounds, where gradient ascent needs thousands.
     """
-    total = torch.zeros_like(discounts)
-    for step in range(steps):
-        chosen = cheapest(costs, discounts)
-        discounts = discounts + rate / (step + 1) ** 0.5 * _shortage(chosen, costs)
-        total += discounts
-    return total / steps
+    for soft in softness:
+        for _ in range(BALANCING):
+            least = -soft * torch.logsumexp((discounts - costs) / soft, dim=1)
+            discounts = -soft * torch.logsumexp((least[:, None] - costs) / soft, dim=0)
+            discounts = discounts - discounts.mean()
+    return discounts
 
 
-def _shortage(chosen: Tensor, costs: Tensor) -> Tensor:
-    """1 minus how often each column was chosen, in units of its share."""
-    rows, columns = costs.shape
-    return 1 - torch.bincount(chosen, minlength=columns) * (columns / rows)
+def softening(costs: Tensor, levels: int, hard: float) -> list[float]:
+    """So many softnesses, from the mean cost down to `hard` times it."""
+    mean = float(costs.mean()) + 1e-12
+    return [mean * hard ** (level / max(1, levels - 1)) for level in range(levels)]
 
 
 def _rebuilt(costs: Tensor, discounts: Tensor, scale: Alternation) -> tuple[Tensor, Field]:

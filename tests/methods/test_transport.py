@@ -8,10 +8,11 @@ from scipy.optimize import linear_sum_assignment
 from internal_methods.methods import generate
 from internal_methods.methods.transport import (
     all_patches,
-    ascend,
+    balance,
     cheapest,
     fits,
     pair_costs,
+    softening,
     transport_cost,
 )
 
@@ -46,22 +47,22 @@ def test_the_cheapest_column():
     assert torch.equal(cheapest(costs, discounts), (costs - discounts).argmin(dim=1))
 
 
-def test_the_ascent_spreads_the_choice_evenly():
+def test_balancing_spreads_the_choice_evenly():
     """Without discounts everybody wants the one column that is cheapest."""
     costs = torch.rand(60, 60, generator=torch.Generator().manual_seed(0))
     costs[:, 7] = 0
     start = torch.zeros(60)
     assert len(cheapest(costs, start).unique()) == 1
-    found = ascend(costs, start, 400, 0.05)
-    assert len(cheapest(costs, found).unique()) > 35
+    found = balance(costs, start, softening(costs, 8, 0.01))
+    assert len(cheapest(costs, found).unique()) > 45
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_cost_is_that_of_the_best_assignment_from_below(seed):
     image, reference = picture(seed=seed), picture(seed=seed + 5)
     wanted = exact(image, reference, 5)
-    found = transport_cost(image, reference, patch_size=5, steps=1500)
-    assert 0.95 * wanted < found <= wanted * (1 + 1e-5)
+    found = transport_cost(image, reference, patch_size=5)
+    assert 0.98 * wanted < found <= wanted * (1 + 1e-5)
 
 
 def test_a_picture_costs_nothing_to_itself_and_a_shift_its_shift():
@@ -69,9 +70,7 @@ def test_a_picture_costs_nothing_to_itself_and_a_shift_its_shift():
     assert transport_cost(image, image, patch_size=5, samples=10**6) < 1e-4
     # adding a constant moves every patch by it: no assignment does better than the identity
     wanted = 3 * 25 * 0.1**2
-    assert transport_cost(image + 0.1, image, patch_size=5, steps=100) == pytest.approx(
-        wanted, 0.02
-    )
+    assert transport_cost(image + 0.1, image, patch_size=5) == pytest.approx(wanted, 0.02)
 
 
 def test_transport_keeps_the_distribution_that_plain_synthesis_loses():
@@ -82,10 +81,7 @@ def test_transport_keeps_the_distribution_that_plain_synthesis_loses():
 
     def cost(images):
         return np.mean(
-            [
-                transport_cost(i, reference, patch_size=7, samples=400, steps=150)
-                for i in images.split(1)
-            ]
+            [transport_cost(i, reference, patch_size=7, samples=400) for i in images.split(1)]
         )
 
     assert cost(fair) < 0.7 * cost(plain)
