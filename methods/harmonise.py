@@ -33,7 +33,7 @@ def harmonise(
         coarsest; the finer, the closer the object stays to what was pasted.
     bands: so many of the coarsest bands of the object's Laplacian pyramid are kept: its colours and
         shading and, with more, its drawing; 0 = none, and the object may vanish.
-    callback: called with a Step after every alternation.
+    callback: called with a Step before the first and after every alternation.
     Returns the image and the Field that its new part is made of, from the image to the reference.
     Raises ValueError for images that do not fit the patch, a full mask without a reference, and
     wrong shapes.

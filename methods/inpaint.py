@@ -88,7 +88,8 @@ def inpaint(
         the image; the squared difference of its values, times guide_weight^2, adds to distances.
     memory: bytes of scratch beyond image and result. Where the whole picture does not fit, patches
         come from as large a window around the hole as does.
-    callback: called with a Step after every alternation; its image is what surrounds the hole.
+    callback: called with a Step before the first and after every alternation; its image is what
+        surrounds the hole.
     Returns the filled images and the Field that fills them (identity away from the hole), which
         fills other maps of the picture likewise: field.apply(map).
     Raises ValueError for a mask that leaves nothing to copy from, a wrong size, and so on.
@@ -178,6 +179,7 @@ def _solve(scales: list[Scale], setting: Setting, progress: Progress) -> tuple[F
     """The field of the finest target, and the cost of each of its votes."""
     found = target = None
     costs = torch.empty(0)
+    progress.report(scales[0].target[:, :3], 0, 0)  # the first search can be interrupted as well
     for level, scale in enumerate(scales):
         last_level = level == len(scales) - 1
         if found is None or target is None:

@@ -102,6 +102,7 @@ class Remake:
         with kernels_only():
             scale = self._alternation(start_scale, seed, backend, progress)
             target = self.given[start_scale]
+            progress.report(target[:, :-2], 0, 0)  # the first search can be interrupted as well
             field = scale.search(target, None, FIRST, FIRST_PASSES)
             for index in range(levels):
                 level = start_scale + index

@@ -28,7 +28,7 @@ def make_tileable(
         different borders, but leave less to take patches from.
     Patches of the result are compared across the borders; those of the picture are taken whole from
     outside the band.
-    callback: called with a Step after every alternation.
+    callback: called with a Step before the first and after every alternation.
     Returns the picture, the same bits outside the band, and the Field of the band's patches, -1
     elsewhere: apply it to the other maps of a material.
     Raises ValueError if the band, or what is left beside it, is thinner than a patch.
