@@ -148,7 +148,7 @@ def _fill(
     """One picture, (1, C, H, W)."""
     hole = mask > 0
     if not hole.any():
-        log.info("the mask is empty: the image comes back unchanged")
+        log.warning("the mask is empty: the image comes back unchanged")
         return image.clone(), identity_field(hole, setting)
     if not (allowed & ~hole).any():
         raise ValueError(

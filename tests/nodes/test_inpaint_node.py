@@ -54,9 +54,10 @@ def test_one_mask_serves_a_batch_and_the_other_way_round():
         fill(images, hole(batch=3))
 
 
-def test_comfyui_s_empty_mask_changes_nothing():
+def test_comfyui_s_empty_mask_changes_nothing_and_says_so(caplog):
     image = noise(1, 48, 56, 3)
     assert torch.equal(fill(image, torch.zeros(1, 64, 64))[0], image)
+    assert "the mask is empty" in caplog.text  # at the level that the command line shows
 
 
 def test_a_mask_of_another_size_names_both():
