@@ -248,9 +248,9 @@ def cobbles() -> dict[str, np.ndarray]:
     height = np.sqrt(edge) * (0.8 + 0.35 * grain) + 0.1 * grain
     tint = rng.uniform(0, 1, (stone.max() + 1, 2))[stone]
     slate = mix((0.42, 0.43, 0.47), (0.55, 0.46, 0.38), tint[..., 0])
-    slate = slate * (0.72 + 0.45 * tint[..., 1:] + 0.3 * (grain[..., None] - 0.5))
-    moss = mix((0.16, 0.13, 0.1), (0.24, 0.3, 0.12), fractal(rng, size, size, 8) * 1.4)
-    joint = 1 - np.clip(edge * 2.4, 0, 1)
+    slate = slate * (0.95 + 0.3 * tint[..., 1:] + 0.3 * (grain[..., None] - 0.5))
+    moss = mix((0.05, 0.05, 0.04), (0.13, 0.19, 0.06), fractal(rng, size, size, 8) * 1.4)
+    joint = 1 - np.clip(edge * 1.7, 0, 1)
     slope_y, slope_x = np.gradient(height * 9)
     normal = np.stack([-slope_x, slope_y, np.ones_like(height)], -1)  # OpenGL: y points up
     normal /= np.linalg.norm(normal, axis=-1, keepdims=True)

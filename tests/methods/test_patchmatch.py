@@ -147,20 +147,3 @@ def test_the_callback_can_stop_a_search():
 
     with pytest.raises(Stop):
         patchmatch(noise(1, 3, 64, 64), noise(1, 3, 64, 64), callback=stop)
-
-
-def test_the_tree_keeps_to_the_mask_and_gives_every_neighbour_once():
-    target, source = smooth(1, 3, 14, 15), smooth(1, 3, 18, 18, seed=1)
-    allowed = torch.zeros(1, 1, 72, 72)
-    allowed[..., 5:66, 9:70] = 1
-    field = patchmatch(target, source, source_mask=allowed, neighbours=4, iterations=2)
-    y, x = field.positions[0].unbind(1)
-    assert y.min() >= 8 and y.max() <= 62 and x.min() >= 12 and x.max() <= 66
-    places = (y * 72 + x).flatten(1).sort(0).values
-    assert (places.diff(dim=0) > 0).all()
-
-
-@pytest.mark.parametrize("value", [0.0, 0.3])
-def test_flat_pictures_are_matched_at_no_cost(value):
-    flat = torch.full((1, 3, 60, 60), value)
-    assert patchmatch(flat, flat, iterations=1, backend="cpu").distances.max() == 0
