@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from internal_methods.headless.command import main
 from internal_methods.headless.run import descriptions, node_classes
-from internal_methods.headless.workflow import read
+from internal_methods.headless.workflow import load, read
 
 playwright = pytest.importorskip("playwright.sync_api")
 
@@ -209,12 +210,26 @@ def test_running_from_the_canvas_and_dropping_the_result_gives_the_graph_back(se
     with page.expect_response("**/prompt") as answer:
         page.evaluate("() => { app.queuePrompt(0) }")
     file = server.finished(answer.value.json()["prompt_id"])["outputs"]["2"]["images"][0]
-    data = base64.b64encode(server.get("/view", **file)).decode()
-    page.evaluate("app.graph.clear()")
-    page.evaluate(DROP, [data, file["filename"]])
-    again = page.evaluate("async () => (await app.graphToPrompt()).output")
+    again = dropped(page, server.get("/view", **file), file["filename"])
     assert len(again) == len(kept["nodes"])
     assert without_previews(again) == without_previews(sent)
+
+
+def test_dropping_a_picture_of_the_command_line_gives_the_graph_back(
+    page, describe, capsys, tmp_path
+):
+    path = ROOT / "workflows" / "remove_object.json"
+    assert main(["run", str(path), "--output-dir", str(tmp_path)]) == 0
+    picture = Path(capsys.readouterr().out.splitlines()[-1])
+    again = dropped(page, picture.read_bytes(), picture.name)
+    assert without_previews(again) == read(load(path), describe).prompt()
+
+
+def dropped(page, data: bytes, name: str) -> dict:
+    """What the canvas would run after a picture was dropped on its empty sheet."""
+    page.evaluate("app.graph.clear()")
+    page.evaluate(DROP, [base64.b64encode(data).decode(), name])
+    return page.evaluate("async () => (await app.graphToPrompt()).output")
 
 
 def saving() -> dict:
