@@ -62,6 +62,17 @@ def test_every_node_has_a_help_page_that_names_its_inputs(id):
 
 
 @pytest.mark.parametrize("id", list(INFO))
+def test_a_help_page_tells_the_defaults_as_they_are(id):
+    page = (ROOT / "web" / "docs" / f"{id}.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| ")]
+    told = {name.strip(): value.strip() for names, value in rows for name in names.split(",")}
+    for name, (kind, options) in sockets(INFO[id]).items():
+        if kind in ("INT", "FLOAT", "STRING") or (kind == "COMBO" and "default" in options):
+            default = options["default"]
+            assert told[name] == (f"{default:g}" if kind == "FLOAT" else str(default)), name
+
+
+@pytest.mark.parametrize("id", list(INFO))
 def test_every_node_stands_in_a_workflow(id):
     files = (ROOT / "workflows").glob("*.json")
     used = {node["type"] for f in files for node in json.loads(f.read_text("utf-8"))["nodes"]}
