@@ -126,7 +126,8 @@ def inpaint(
         one = slice(b, b + 1)
         part = [t if len(t) == 1 else t[one] for t in (mask, allowed)]
         hint = guide if guide is None or len(guide) == 1 else guide[one]
-        done.append(_fill(image[one].detach(), part[0], part[1], hint, setting, callback))
+        with kernels_only():
+            done.append(_fill(image[one].detach(), part[0], part[1], hint, setting, callback))
     fields = [field for _, field in done]
     return torch.cat([filled for filled, _ in done]), Field(
         torch.cat([field.positions for field in fields]),
@@ -160,8 +161,7 @@ def _fill(
     guide = None if guide is None else guide[part]
     scales = hole_scales(image[part], hole[part], allowed[part], guide, setting)
     progress = Progress(callback, len(scales) * setting.iterations, len(scales))
-    with kernels_only():
-        found, costs = _solve(scales, setting, progress)
+    found, costs = _solve(scales, setting, progress)
     finest = scales[-1]
     inner = (slice(None), slice(None), *finest.box)
     fill = _final_vote(image[part].float(), finest.box, hole[part][inner], found, costs, setting)
@@ -290,7 +290,8 @@ def _price_of_reuse(used: Tensor | None, found: Field, scale: Scale) -> tuple[Te
     index = (y * width + x)[y >= 0]
     counts = torch.bincount(index, minlength=height * width).view(1, 1, height, width).float()
     patch = found.patch_size
-    density = F.avg_pool2d(counts, patch, stride=1, padding=patch // 2)
+    density = F.avg_pool2d(counts, (patch, 1), stride=1, padding=(patch // 2, 0))
+    density = F.avg_pool2d(density, (1, patch), stride=1, padding=(0, patch // 2))
     used = density if used is None else 0.5 * used + density
     demand = len(index) / max(1, int(scale.usable.sum()))
     price = REUSE * min(1.0, demand / SCARCE) * found.distances[found.found].median()
