@@ -18,13 +18,14 @@ from .problem import Problem, source_begin, target_begin
 from .simd import SLACK, product
 from .threads import run_pieces, stripes
 
-SAMPLES = 300_000  # numbers that the principal components are computed from
+SAMPLES = 50_000  # numbers that the principal components are computed from
 POWER_STEPS = 4
 FORKS = 4  # levels of the tree above the pieces that threads build
 
 # dims and cuts belong to the inner nodes (the children of n are 2n + 1 and 2n + 2); order lists
-# the patches leaf after leaf; basis is flat, one row-major patch per component.
-Tree = namedtuple("Tree", "basis components dims cuts order depth")
+# the patches leaf after leaf, starts[n] is where leaf n's begin; basis is flat, one row-major patch
+# per component.
+Tree = namedtuple("Tree", "basis components dims cuts order starts depth")
 
 
 @inline
@@ -96,24 +97,57 @@ def _split(descriptors, tree, keys, root, root_first, root_end, root_level, dept
         waiting += 2
 
 
-@inline
-def leaf(p, tree, y, x, descriptor):
-    """The run of tree.order that query (y, x) descends to: first and end index.
-
-    descriptor: (components,) scratch.
-    """
+@jit
+def _descend(p, tree, leaves, first_row, end_row, descriptor):
+    """The leaf of every active query of some rows; descriptor: (components,) scratch."""
     length, row = p.patch_size * p.channels, p.target_stride * p.channels
-    at = target_begin(p, y, x)
-    for d in range(tree.components):
-        descriptor[d] = _component(p.target, at, row, tree, length, p.patch_size, d)
-    node, first, end = 0, 0, len(tree.order)
-    for _ in range(tree.depth):
-        middle = (first + end) // 2
-        if descriptor[tree.dims[node]] < tree.cuts[node]:
-            node, end = 2 * node + 1, middle
-        else:
-            node, first = 2 * node + 2, middle
-    return first, end
+    for y in range(first_row, end_row):
+        for x in range(p.width):
+            if not p.active[y * p.width + x]:
+                continue
+            at = target_begin(p, y, x)
+            for d in range(tree.components):
+                descriptor[d] = _component(p.target, at, row, tree, length, p.patch_size, d)
+            node = 0
+            for _ in range(tree.depth):
+                if descriptor[tree.dims[node]] < tree.cuts[node]:
+                    node = 2 * node + 1
+                else:
+                    node = 2 * node + 2
+            leaves[y * p.width + x] = node + 1 - (1 << tree.depth)
+
+
+@jit
+def _group(leaves, ends, queries):
+    """Sort the queries by leaf; leaf n's are queries[ends[n - 1] : ends[n]] afterwards.
+
+    ends: zeros, one more than there are leaves. leaves: -1 = not a query.
+    """
+    for query in range(len(leaves)):
+        if leaves[query] >= 0:
+            ends[leaves[query] + 1] += 1
+    for n in range(1, len(ends)):
+        ends[n] += ends[n - 1]
+    for query in range(len(leaves)):
+        leaf = leaves[query]
+        if leaf >= 0:
+            queries[ends[leaf]] = query
+            ends[leaf] += 1
+
+
+def group_by_leaf(problem: Problem, tree: Tree, rows: list[tuple[int, int]], poll):
+    """Which queries descend to which leaf: the queries, leaf after leaf, and where each leaf's end.
+
+    Taken leaf by leaf, the few patches of a leaf stay in the cache for all the queries that want
+    them; in the order of the picture every query would fetch them from far away.
+    """
+    leaves = np.full(len(problem.active), -1, np.int32)
+    pieces = [(first, end, np.empty(tree.components, np.float32)) for first, end in rows]
+    run_pieces(partial(_descend, problem, tree, leaves), pieces, poll)
+    ends = np.zeros((1 << tree.depth) + 1, np.int32)
+    queries = np.empty(int(problem.active.sum()), np.int32)
+    _group(leaves, ends, queries)
+    return queries, ends
 
 
 def build(problem: Problem, room: np.ndarray, leaf_size: int, components: int) -> Tree:
@@ -125,6 +159,7 @@ def build(problem: Problem, room: np.ndarray, leaf_size: int, components: int) -
         np.zeros(1 << depth, np.int32),
         np.zeros(1 << depth, np.float32),
         np.arange(len(room), dtype=np.int32),
+        _leaf_starts(len(room), depth),
         depth,
     )
     descriptors = np.empty((len(room), components), np.float32)
@@ -142,6 +177,15 @@ def build(problem: Problem, room: np.ndarray, leaf_size: int, components: int) -
         branches,
     )
     return tree._replace(order=room[tree.order])
+
+
+def _leaf_starts(count: int, depth: int) -> np.ndarray:
+    """Where the leaves begin, and `count`: halves of halves, rounded as the splits round."""
+    bounds = np.array([0, count])
+    for _ in range(depth):
+        middles = (bounds[:-1] + bounds[1:]) // 2
+        bounds = np.insert(bounds, np.arange(1, len(bounds)), middles)
+    return bounds.astype(np.int32)
 
 
 def _todo(depth: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .. import patches, random
 from ..eager.nearest_patch import MEMORY
-from .kdtree import build
+from .kdtree import build, group_by_leaf
 from .nearest_patch_kernels import measure, plant, start, sweep
 from .problem import Problem
 from .simd import SLACK
@@ -19,8 +19,9 @@ STRIPE = 32  # rows; a piece of work, and a constant so that threads do not matt
 FURTHEST = 1 << 15  # a match is kept as y << 16 | x
 
 LEAST_PLANTED = 2048  # source patches; below, random starts do as well as a tree
+LEAVES = 512  # of the tree; a piece of work
 NEAR = 8  # pixels; the random search that is left to do after a tree
-_TREES = {"fast": (8, 8), "best": (64, 12)}  # leaf size and components
+_TREES = {"fast": (4, 8), "best": (64, 12)}  # leaf size and components
 _NONE = np.empty(0, np.float32)
 
 
@@ -49,7 +50,9 @@ def _as_bytes(image: Tensor) -> Tensor | None:
 
 def _flat(image: Tensor) -> np.ndarray:
     """(C, H, W) as a flat (H, W, C) array with room behind it for the vectors' last reads."""
-    out = torch.empty(image.numel() + SLACK, dtype=image.dtype)
+    kind = np.uint8 if image.dtype == torch.uint8 else np.float32
+    # numpy asks for huge pages, in which random reads of large pictures are faster
+    out = torch.from_numpy(np.empty(image.numel() + SLACK, kind))
     channels, height, width = image.shape
     out[: image.numel()].view(height, width, channels).copy_(image.permute(1, 2, 0))
     out[image.numel() :] = 0
@@ -225,15 +228,21 @@ def _search(
     everything = stripes(height, STRIPE)
     busy = [(first, end) for first, end in everything if active[first:end].any()]
     count = len(room) or (problem.bottom - problem.top) * (problem.right - problem.left)
-    run_pieces(partial(start, problem, room, count), everything, poll)
-    if tree and problem.similarity == 0 and not problem.bias.size and count >= LEAST_PLANTED:
+    planted = bool(tree and problem.similarity == 0 and not problem.bias.size)
+    planted &= count >= LEAST_PLANTED
+    if tree and planted and problem.neighbours <= tree[0]:  # every leaf has matches enough
+        problem.scores.fill(np.inf)
+    else:
+        run_pieces(partial(start, problem, room, count), everything, poll)
+    if tree and planted:
         if not len(room):
             rows = np.arange(problem.top, problem.bottom, dtype=np.int32)
             columns = np.arange(problem.left, problem.right, dtype=np.int32)
             room = (rows[:, None] << 16 | columns).ravel()
         grown = build(problem, room, *tree)
-        pieces = [(first, end, np.empty(grown.components, np.float32)) for first, end in busy]
-        run_pieces(partial(plant, problem, grown), pieces, poll)
+        queries, ends = group_by_leaf(problem, grown, busy, poll)
+        work = partial(plant, problem, grown.order, grown.starts, queries, ends)
+        run_pieces(work, stripes(1 << grown.depth, LEAVES), poll)
         radius = NEAR
     matches = problem.matches.reshape(height, row)
     outside = np.full(row, -1, np.int32)

@@ -9,7 +9,6 @@ import numpy as np
 from numba import uint32
 
 from .compile import inline, jit
-from .kdtree import leaf
 from .problem import source_begin, target_begin
 from .simd import product, squared_difference
 
@@ -127,15 +126,15 @@ def start(p, centres, count, first_row, end_row):
 
 
 @jit
-def plant(p, tree, first_row, end_row, descriptor):
-    """Let the patches of the tree's leaf that each query descends to compete for it."""
-    for y in range(first_row, end_row):
-        for x in range(p.width):
-            if p.active[y * p.width + x]:
-                first, end = leaf(p, tree, y, x, descriptor)
-                for i in range(first, end):
-                    match = np.int64(tree.order[i])
-                    _offer(p, y, x, (y * p.width + x) * p.neighbours, match >> 16, match & 0xFFFF)
+def plant(p, order, starts, queries, ends, first_leaf, end_leaf):
+    """Let the patches of some leaves of the tree compete for the queries that descend to them."""
+    for n in range(first_leaf, end_leaf):
+        for q in range(ends[n - 1] if n else 0, ends[n]):
+            query = np.int64(queries[q])
+            y, x = query // p.width, query % p.width
+            for i in range(starts[n], starts[n + 1]):
+                match = np.int64(order[i])
+                _offer(p, y, x, query * p.neighbours, match >> 16, match & 0xFFFF)
 
 
 @jit
