@@ -262,3 +262,55 @@ def product(typingctx, a, at_a, b, at_b, stride_a, stride_b, length, rows):
         return _sum_over_patch(builder, elements, add_terms, a, b, *strides, length, rows, None)
 
     return signature, generate
+
+
+@intrinsic
+def add_scaled(typingctx, out, at, values, at_values, length, weight):
+    """out[at : at + length] += weight * values[at_values : at_values + length], all float32.
+
+    Reads up to `SLACK` numbers past the end of the values, and writes nothing past that of `out`.
+    """
+    signature = types.void(out, types.int64, values, *[types.int64] * 2, types.float32)
+
+    def generate(context, builder, signature, arguments):
+        out, at, values, at_values, length, weight = arguments
+        to = _pointer(context, builder, signature.args[0], out, at, 4)
+        source = _pointer(context, builder, signature.args[2], values, at_values, 4)
+        elements = _Floats(builder, 16)
+        vector, flags = elements.sums, ir.VectorType(ir.IntType(1), 16)
+        pointer = vector.as_pointer()
+        everywhere = ir.Constant(ir.VectorType(_I32, 16), [0] * 16)
+        undefined = ir.Constant(vector, ir.Undefined)
+        scale = builder.insert_element(undefined, weight, _I32(0))
+        scale = builder.shuffle_vector(scale, undefined, everywhere)
+        whole = builder.sdiv(builder.sub(length, _I64(1)), _I64(16))
+
+        def addend(index):
+            return builder.fmul(elements.load(source, index, _F32), scale, flags=_FAST)
+
+        with cgutils.for_range(builder, whole) as loop:
+            index = builder.mul(loop.index, _I64(16))
+            total = builder.fadd(elements.load(to, index, _F32), addend(index), flags=_FAST)
+            place = builder.gep(to, [builder.mul(index, _I64(4))])
+            builder.store(total, builder.bitcast(place, pointer)).align = 4
+        index = builder.mul(whole, _I64(16))
+        mask = elements.lane_mask(builder.sub(length, index))
+        some = builder.trunc(mask, flags)
+        place = builder.bitcast(builder.gep(to, [builder.mul(index, _I64(4))]), pointer)
+        load = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(vector, [pointer, _I32, flags, vector]),
+            "llvm.masked.load.v16f32.p0",
+        )
+        store = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [vector, pointer, _I32, flags]),
+            "llvm.masked.store.v16f32.p0",
+        )
+        zeros = ir.Constant(vector, None)
+        before = builder.call(load, [place, _I32(4), some, zeros])
+        total = builder.fadd(before, addend(index), flags=_FAST)
+        builder.call(store, [total, place, _I32(4), some])
+        return context.get_dummy_value()
+
+    return signature, generate

@@ -9,10 +9,12 @@ from functools import partial
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .. import patches
 from .compile import inline, jit
+from .simd import SLACK, add_scaled
 from .threads import run_pieces, stripes
 
 STRIPE = 16  # rows of the result that one piece of work makes
@@ -40,16 +42,15 @@ def _inside(i, n, around):
 
 
 @jit
-def _spread(values, matches, weights, patch_size, wrap, sums, first_row, end_row):
+def _spread(flat, source_row, matches, weights, patch_size, wrap, sums, first_row, end_row):
     """Add every patch, times its weight, to rows first_row to end_row of the sums.
 
-    values: (H2, W2, C), padded by half a patch where the source is a torus, so that whole patches
-    begin at their corner. matches: (H, W) corners as linear indices, -1 = none. sums: (H, W, C).
+    flat: (H2, W2, C) values of rows of source_row numbers, padded by half a patch where the source
+    is a torus, and SLACK behind them. matches: (H, W) corners as linear indices, -1 = none. sums:
+    (H, W, C).
     """
-    height, width = matches.shape
-    channels, half = values.shape[2], patch_size // 2
-    flat, out = values.reshape(-1), sums.reshape(-1)
-    source_row, row = values.shape[1] * channels, width * channels
+    height, width, channels = sums.shape
+    half, row, out = patch_size // 2, width * channels, sums.reshape(-1)
     for unwrapped_y in range(first_row - half, end_row + half):
         y = _inside(unwrapped_y, height, wrap[0])
         if y < 0:
@@ -68,17 +69,14 @@ def _spread(values, matches, weights, patch_size, wrap, sums, first_row, end_row
                     continue
                 start = match * channels + i * source_row
                 at, source = to * row + max(low, 0) * channels, start + skip * channels
-                for j in range(length):
-                    out[at + j] += weight * flat[source + j]
+                add_scaled(out, at, flat, source, length, weight)
                 if wrap[1]:
                     if low < 0:
-                        at, source = to * row + (low + width) * channels, start
-                        for j in range(-low * channels):
-                            out[at + j] += weight * flat[source + j]
+                        at = to * row + (low + width) * channels
+                        add_scaled(out, at, flat, start, -low * channels, weight)
                     if high > width:
-                        at, source = to * row, start + (width - low) * channels
-                        for j in range((high - width) * channels):
-                            out[at + j] += weight * flat[source + j]
+                        source = start + (width - low) * channels
+                        add_scaled(out, to * row, flat, source, (high - width) * channels, weight)
 
 
 @jit
@@ -188,14 +186,18 @@ def _whole_patches(
 ) -> Tensor:
     """(H, W, C) votes, every patch with one weight for all its pixels."""
     weights = torch.exp((distances.min() - distances) * (0.5 / scale**2))
-    ones = torch.cat((values, torch.ones_like(values[:, :, :1])), 2)  # sums the weights
-    sums = torch.zeros(*matches.shape, ones.shape[2])
-    work = partial(
-        _spread, ones.numpy(), matches.numpy(), weights.numpy(), patch_size, wrap, sums.numpy()
-    )
-    run_pieces(work, stripes(len(matches), STRIPE))
-    total = sums[:, :, -1:]
-    pixels = torch.where(wanted[:, :, None], sums[:, :, :-1] / total, 0)
+    weights = torch.where(matches >= 0, weights, 0.0)
+    flat = np.empty(values.numel() + SLACK, np.float32)
+    flat[: values.numel()] = values.numpy().ravel()
+    sums = torch.zeros(*matches.shape, values.shape[2])
+    row = values.shape[1] * values.shape[2]
+    arrays = matches.numpy(), weights.numpy(), patch_size, wrap, sums.numpy()
+    run_pieces(partial(_spread, flat, row, *arrays), stripes(len(matches), STRIPE))
+    total = patches.pad(weights[None, None], patch_size // 2, wrap, fill=0.0)
+    for window in ((patch_size, 1), (1, patch_size)):
+        total = F.avg_pool2d(total, window, stride=1, divisor_override=1)
+    total = total[0, 0, :, :, None]
+    pixels = torch.where(wanted[:, :, None], sums / total, 0)
     vanished = wanted & ~(total[:, :, 0] > _TINY)
     if vanished.any():
         width = torch.full((1, 1), scale)
