@@ -12,7 +12,7 @@ from .field import Field, grid
 from .morphology import bounding_box, depths, grown
 from .pyramid import masked_pyramid
 
-TEXTURE = 4.0  # weight of the luma derivatives beside colour
+TEXTURE = 5.0  # weight of the luma derivatives beside colour
 CONFIDENCE = 1.3  # a vote loses this factor with every pixel of distance from what is known
 BYTES = 120  # of scratch for each pixel of the working window
 

@@ -47,7 +47,7 @@ SHARPNESS = (
 LAST_SHARPNESS = (
     20.0  # how much sharper the last vote is: nearly the best patch, without its jaggedness
 )
-REUSE = 0.3  # price of a source patch used twice as often as its share, in median distances
+REUSE = 0.4  # price of a source patch used twice as often as its share, in median distances
 SHARE = 0.4  # uses per source pixel that are never priced
 SCARCE = 0.25  # hole patches per source patch from which reuse has its full price
 RING = 2  # pixels of known surroundings that the seam is measured on
