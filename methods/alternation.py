@@ -13,6 +13,7 @@ from .field import Field, grid
 from .morphology import grown
 
 PASSES = 2  # of PatchMatch in each alternation: it starts from the last field
+THOROUGH = 60_000  # patches times passes: small scales, which decide the layout, get more passes
 SHARP = 25.0  # percentile of the distances over a pixel that sharp weights go by
 FIRST_PASSES = 10  # where there is no field yet
 STILL = 1e-4  # mean change of the picture below which a scale is finished
@@ -54,13 +55,17 @@ class Alternation:
         target: Tensor,
         field: Field | None,
         turn: int,
-        passes: int = PASSES,
+        passes: int | None = None,
         queries: Tensor | None = None,
     ) -> Field:
         """The field from `target`, or from its first channels alone, starting from `field`.
 
+        passes: default PASSES, up to FIRST_PASSES on small scales.
         queries: which patches to search for, default all; the others keep their match in `field`.
         """
+        if passes is None:
+            affordable = THOROUGH // max(1, int(self.queries.sum()))
+            passes = min(FIRST_PASSES, max(PASSES, affordable))
         source = self.source[:, : target.shape[1]]
         positions, distances = run(
             "nearest_patch",
