@@ -13,7 +13,7 @@ from .field import Field, grid
 from .morphology import grown
 
 PASSES = 2  # of PatchMatch in each alternation: it starts from the last field
-THOROUGH = 60_000  # patches times passes: small scales, which decide the layout, get more passes
+THOROUGH = 30_000  # patches times passes: small scales, which decide the layout, get more passes
 SHARP = 25.0  # percentile of the distances over a pixel that sharp weights go by
 FIRST_PASSES = 10  # where there is no field yet
 STILL = 1e-4  # mean change of the picture below which a scale is finished
