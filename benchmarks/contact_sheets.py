@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pack  # noqa: F401  makes internal_methods importable
 import torch
+from measure import load
 from PIL import Image, ImageDraw
 
 from internal_methods.methods import generate, harmonise, make_tileable
@@ -37,12 +37,6 @@ PAINTED = [
     ("sketch_starry_night_sketch.png", "starry_night.png"),
     ("sketch_balloons_sketch.png", "balloons.png"),
 ]
-
-
-def load(path: Path) -> torch.Tensor:
-    """(1, 3, H, W) in [0, 1]."""
-    pixels = np.asarray(Image.open(path).convert("RGB"), np.float32) / 255
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
 
 
 def references(data: Path, count: int = 4) -> list[tuple[str, torch.Tensor]]:

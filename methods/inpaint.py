@@ -197,7 +197,7 @@ def _solve(scales: list[Scale], setting: Setting, progress: Progress) -> tuple[F
             found = upscaled_field(found, coarse, scale, setting)
             if not setting.image_upsampling:
                 costs = _costs(found, scale, setting)
-                target = scale.pin(_vote(found, costs, scale, 1.0, False, setting))
+                target = scale.pin(_vote(scale.source, found, costs, scale.unknown, setting))
         turns = setting.iterations
         if last_level and len(scales) > 1:
             turns = max(2, round(FINEST * turns))
@@ -209,7 +209,7 @@ def _solve(scales: list[Scale], setting: Setting, progress: Progress) -> tuple[F
             found = _search(target, found, bias, scale, setting, level, turn, progress)
             costs = _costs(found, scale, setting)
             best = not last_level or turn == turns - 1
-            new = scale.pin(_vote(found, costs, scale, 1.0, best, setting))
+            new = scale.pin(_vote(scale.source, found, costs, scale.unknown, setting, best=best))
             change = (new - target).abs().double().sum() / max(1, int(scale.unknown.sum()))
             target = new
             last = turn == turns - 1 or float(change) <= STILL
@@ -267,18 +267,26 @@ def _costs(found: Field, scale: Scale, setting: Setting) -> Tensor:
 
 
 def _vote(
-    found: Field, costs: Tensor, scale: Scale, sharpness: float, best: bool, setting: Setting
+    values: Tensor,
+    found: Field,
+    costs: Tensor,
+    wanted: Tensor,
+    setting: Setting,
+    *,
+    sharpness: float = 1.0,
+    best: bool = False,
 ) -> Tensor:
+    """What the field says about the wanted pixels; a patch weighs exp(-sharpness * cost)."""
     return run(
         "vote",
-        scale.source,
+        values,
         found.positions,
         costs,
         patch_size=setting.patch_size,
         wrap=setting.wrap,
         scale=math.sqrt(0.5 / sharpness),
         best=best,
-        mask=scale.unknown,
+        mask=wanted,
         backend=setting.backend,
     )
 
@@ -308,17 +316,7 @@ def _final_vote(
     Returns (1, C, h, w), 0 outside the hole.
     """
     ring = grown(hole, RING, setting.wrap) & ~hole
-    said = run(
-        "vote",
-        values,
-        found.positions,
-        costs,
-        patch_size=setting.patch_size,
-        wrap=setting.wrap,
-        scale=math.sqrt(0.5 / LAST_SHARPNESS),
-        mask=hole | ring,
-        backend=setting.backend,
-    )
+    said = _vote(values, found, costs, hole | ring, setting, sharpness=LAST_SHARPNESS)
     errors = torch.where(ring, values[(slice(None), slice(None), *box)] - said, 0.0)
     reach = 2 * RING
     taps = torch.exp(

@@ -46,9 +46,9 @@ def _score(p, y, x, sy, sx, limit):
 
 
 @inline
-def _insert(p, slot, match, score):
-    """Put a match that is better than the last one of a query into its place."""
-    j = p.neighbours - 1
+def _insert(p, slot, last, match, score):
+    """Put a match into its place among the matches up to number `last`, which falls out."""
+    j = last
     while j > 0 and score < p.scores[slot + j - 1]:
         p.scores[slot + j] = p.scores[slot + j - 1]
         p.matches[slot + j] = p.matches[slot + j - 1]
@@ -72,7 +72,7 @@ def _offer(p, y, x, slot, sy, sx):
     worst = p.scores[slot + p.neighbours - 1]
     score = _score(p, y, x, sy, sx, worst)
     if score < worst:
-        _insert(p, slot, match, score)
+        _insert(p, slot, p.neighbours - 1, match, score)
 
 
 @jit
@@ -114,13 +114,7 @@ def start(p, centres, count, first_row, end_row):
             for j in range(min(k, count)):
                 match = np.int64(p.matches[slot + j])
                 score = _score(p, y, x, match >> 16, match & 0xFFFF, np.float32(np.inf))
-                i = j
-                while i > 0 and score < p.scores[slot + i - 1]:
-                    p.scores[slot + i] = p.scores[slot + i - 1]
-                    p.matches[slot + i] = p.matches[slot + i - 1]
-                    i -= 1
-                p.scores[slot + i] = score
-                p.matches[slot + i] = np.int32(match)
+                _insert(p, slot, j, np.int32(match), score)
             for j in range(count, k):
                 p.matches[slot + j] = -1
 
