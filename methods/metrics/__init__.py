@@ -1,0 +1,1 @@
+"""Measuring pictures and clips: against a reference, against themselves, inside a mask."""

@@ -1,0 +1,44 @@
+"""The pretrained networks that some metrics use: how to know their files, where they come from.
+
+Nothing is fetched. A file is known by the names and shapes of its tensors, whatever it is called.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class WeightsKind:
+    """A network's tensors, as published.
+
+    name: identifier. shapes: tensors that a file must hold to be of this kind, with their shapes.
+    file: the usual name of the file. source: where it is published.
+    """
+
+    name: str
+    shapes: dict[str, tuple[int, ...]]
+    file: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """tensors: of one kind, on the CPU, as stored. label: file name and SHA-256 prefix."""
+
+    tensors: dict[str, Tensor]
+    label: str
+
+
+class MissingWeights(ValueError):
+    """No file of a kind is there; the message names the file, the folder and where it is published,
+    and what was found instead."""
+
+
+class WeightsSource(Protocol):
+    """Where networks come from; `storage.weights.WeightsFolder` is the one that reads files."""
+
+    def load(self, kind: WeightsKind) -> Loaded:
+        """The tensors of a kind. Raises MissingWeights."""
+        ...
