@@ -3,3 +3,4 @@
 from .api import io
 
 FieldSocket = io.Custom("INTERNAL_FIELD")  # carries a methods.Field whose tensors are on the CPU
+ScoresSocket = io.Custom("INTERNAL_SCORES")  # carries a list of methods.metrics.Score
