@@ -36,9 +36,10 @@ class Report:
 def node_classes() -> dict[str, Any]:
     """All node classes by id: ours and the stand-ins for ComfyUI's."""
     from ..nodes import NODES
-    from .core import NODES as CORE
+    from . import core, core_video
 
-    return {node.GET_SCHEMA().node_id: node for node in (*CORE, *NODES)}
+    known = (*core.NODES, *core_video.NODES, *NODES)
+    return {node.GET_SCHEMA().node_id: node for node in known}
 
 
 def descriptions(classes: dict[str, Any]) -> dict[str, dict]:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import folder_paths
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".exr", ".hdr")
-
 
 def input_names() -> list[str]:
     """Pictures in ComfyUI's input folder and one level of its subfolders."""
+    from ..storage.pictures import SUFFIXES
+
     root = Path(folder_paths.get_input_directory())
-    found = [p for p in (*root.glob("*"), *root.glob("*/*")) if p.suffix.lower() in PICTURES]
+    found = [p for p in (*root.glob("*"), *root.glob("*/*")) if p.suffix.lower() in SUFFIXES]
     return sorted(p.relative_to(root).as_posix() for p in found)
 
 

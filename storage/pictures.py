@@ -16,6 +16,7 @@ import numpy as np
 from .files import write_whole
 
 FORMATS = {"png": ".png", "png16": ".png", "exr": ".exr"}
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".exr", ".hdr")  # read
 PNG_START = b"\x89PNG\r\n\x1a\n"
 
 

@@ -94,7 +94,7 @@ def test_the_pack_and_its_methods_import_without_optional_parts():
     code = "".join(f"sys.modules[{name!r}] = None\n" for name in PARTS)
     code += "spec.loader.exec_module(pack)\n"
     code += "import internal_methods.methods, internal_methods.nodes\n"
-    code += "import internal_methods.headless.run, internal_methods.storage.pictures\n"
+    code += "import internal_methods.headless.run, internal_methods.storage.clips\n"
     code += "import internal_methods.nodes.convert, internal_methods.headless.command\n"
     code += "print('imported')"
     assert run(code) == "imported"

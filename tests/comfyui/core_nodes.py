@@ -2,8 +2,9 @@
 
 Started in ComfyUI's interpreter: core_nodes.py CHECKOUT OUT CASES ARRAYS INPUTS
 CASES: JSON, case -> {"node", "inputs"}, where "@name" stands for an array of the .npz file ARRAYS;
-INPUTS: ComfyUI's input folder. Results go to OUT/results.npz (case/output index, or refused/case
-with the message), saved pictures to OUT/output.
+a case with "then" hands the result on to a second node. INPUTS: ComfyUI's input folder. Results go
+to OUT/results.npz (case/output index, or refused/case with the message), saved pictures to
+OUT/output.
 """
 
 import json
@@ -23,27 +24,44 @@ import folder_paths  # noqa: E402
 import nodes  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from comfy_extras import nodes_images, nodes_mask  # noqa: E402
+from comfy_extras import nodes_images, nodes_mask, nodes_video  # noqa: E402
 
 for folder in ("output", "temp"):
     (OUT / folder).mkdir(exist_ok=True)
 folder_paths.set_input_directory(str(INPUTS))
 classes = nodes.NODE_CLASS_MAPPINGS | nodes_mask.NODE_CLASS_MAPPINGS
 classes |= nodes_images.NODE_CLASS_MAPPINGS
+classes |= {node.__name__: node for node in (nodes_video.LoadVideo, nodes_video.GetVideoComponents)}
 arrays = {f"@{name}": torch.from_numpy(array) for name, array in np.load(ARRAYS).items()}
+
+
+def run(name: str, *args, **kwargs) -> tuple:
+    node = classes[name]
+    returned = getattr(node(), node.FUNCTION)(*args, **kwargs)
+    returned = getattr(returned, "args", returned)  # of the newer kind of node
+    return returned if isinstance(returned, tuple) else ()
+
+
+def plain(value) -> dict:
+    """A result as arrays: an image or a mask, a sound, a number, or nothing."""
+    if isinstance(value, dict):
+        return {f"/{part}": np.asarray(value[part]) for part in ("waveform", "sample_rate")}
+    return {"": np.array(str(value)) if value is None else np.asarray(value)}
+
 
 results = {}
 for case, asked in json.loads(CASES.read_text(encoding="utf-8")).items():
-    node = classes[asked["node"]]
     inputs = {
         name: arrays[value] if isinstance(value, str) and value.startswith("@") else value
         for name, value in asked["inputs"].items()
     }
     try:
-        returned = getattr(node(), node.FUNCTION)(**inputs)
+        returned = run(asked["node"], **inputs)
+        if "then" in asked:
+            returned = run(asked["then"], *returned)
     except Exception as error:
         results[f"refused/{case}"] = np.array(str(error))
         continue
-    for index, value in enumerate(returned if isinstance(returned, tuple) else ()):
-        results[f"{case}/{index}"] = value.numpy()
+    for index, value in enumerate(returned):
+        results |= {f"{case}/{index}{part}": array for part, array in plain(value).items()}
 np.savez(OUT / "results.npz", **results)

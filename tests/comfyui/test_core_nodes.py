@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from internal_methods.headless import core, host
+from internal_methods.headless import core, core_video, host
+from videos import write_video
 
 SCALES = [("nearest-exact", "disabled"), ("bilinear", "center"), ("area", "disabled")]
 SCALES += [("bicubic", "center"), ("lanczos", "disabled"), ("lanczos", "center")]
@@ -47,6 +48,26 @@ def pictures(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def videos(pictures):
+    """And one video of every kind, beside them."""
+    random = np.random.default_rng(7)
+    frames = random.integers(0, 256, (5, 16, 18, 4), dtype=np.uint8)
+    deep = random.integers(0, 65536, (2, 6, 8, 3), dtype=np.uint16)
+    one, two = (random.uniform(-1, 1, (n, 900)).astype(np.float32) for n in (1, 2))
+    rgb = np.ascontiguousarray(frames[..., :3])
+    write_video(pictures / "lossless.mkv", rgb, sound=one)
+    write_video(pictures / "alpha.mkv", frames, pixels="bgra")
+    write_video(pictures / "deep.mkv", deep, pixels="gbrp16le", sound=two)
+    write_video(pictures / "usual.mp4", rgb, "libx264", "yuv420p", rate=30)
+    write_video(pictures / "full.mp4", rgb, "libx264", "yuvj444p", rate=24)
+    write_video(pictures / "old.avi", rgb, "mpeg4", "yuv420p", rate=12)
+    (pictures / "broken.mp4").write_bytes(b"not a video")
+    (pictures / "empty.mkv").write_bytes(b"")
+    kinds = (".mkv", ".mp4", ".avi")
+    return sorted(path.name for path in pictures.iterdir() if path.suffix in kinds)
+
+
+@pytest.fixture(scope="module")
 def arrays():
     random = np.random.default_rng(6)
     return {
@@ -60,10 +81,10 @@ def arrays():
 
 
 @pytest.fixture(scope="module")
-def cases(pictures):
+def cases(pictures, videos):
     """name -> which node with which inputs, "@name" being an array."""
     asked = {}
-    for file in sorted(path.name for path in pictures.iterdir()):
+    for file in sorted({path.name for path in pictures.iterdir()} - set(videos)):
         asked[f"load {file}"] = ("LoadImage", {"image": file})
         for channel in ("alpha", "red", "green", "blue"):
             inputs = {"image": file, "channel": channel}
@@ -88,7 +109,11 @@ def cases(pictures):
             for tapered in (True, False):
                 inputs = {"mask": f"@{name}", "expand": expand, "tapered_corners": tapered}
                 asked[f"grow {name} by {expand} {tapered}"] = ("GrowMask", inputs)
-    return {case: {"node": node, "inputs": inputs} for case, (node, inputs) in asked.items()}
+    asked = {case: {"node": node, "inputs": inputs} for case, (node, inputs) in asked.items()}
+    for file in videos:
+        load = {"node": "LoadVideo", "inputs": {"file": file}}
+        asked[f"video {file}"] = load | {"then": "GetVideoComponents"}
+    return asked
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +130,8 @@ def theirs(in_comfyui, cases, arrays, pictures, tmp_path_factory):
 def ours(cases, arrays, pictures, tmp_path_factory):
     """What the stand-ins answer, in the same form."""
     out = tmp_path_factory.mktemp("ours")
-    classes = {node.GET_SCHEMA().node_id: node for node in core.NODES}
+    nodes = (*core.NODES, *core_video.NODES)
+    classes = {node.GET_SCHEMA().node_id: node for node in nodes}
     tensors = {f"@{name}": torch.from_numpy(array) for name, array in arrays.items()}
     results = {}
     with host.hosting(host.Host(output=out, inputs=(pictures,))):
@@ -116,11 +142,22 @@ def ours(cases, arrays, pictures, tmp_path_factory):
             }
             try:
                 returned = classes[asked["node"]].EXECUTE_NORMALIZED(**inputs).args
+                if "then" in asked:
+                    [video] = returned
+                    returned = classes[asked["then"]].EXECUTE_NORMALIZED(video=video).args
             except ValueError as error:
                 results[f"refused/{case}"] = np.array(str(error))
                 continue
-            results |= {f"{case}/{i}": value.numpy() for i, value in enumerate(returned)}
+            for index, value in enumerate(returned):
+                results |= {f"{case}/{index}{part}": array for part, array in plain(value).items()}
     return results, out
+
+
+def plain(value) -> dict:
+    """A result as arrays, as core_nodes.py writes it."""
+    if isinstance(value, dict):
+        return {f"/{part}": np.asarray(value[part]) for part in ("waveform", "sample_rate")}
+    return {"": np.array(str(value)) if value is None else np.asarray(value)}
 
 
 def test_a_stand_in_answers_or_refuses_where_comfyui_does(theirs, ours):
