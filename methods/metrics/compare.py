@@ -1,0 +1,168 @@
+"""Pictures against a reference: every metric in every region, as rows of a table."""
+
+import time
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..checks import by, check_image, check_mask, size_of
+from ..steps import Callback, Progress
+from .regions import RING, regions
+from .registry import Metric, chosen
+from .scores import Score
+from .weights import MissingWeights, WeightsSource
+
+NAN = float("nan")
+
+
+def compare(
+    result: Tensor,
+    reference: Tensor,
+    *,
+    mask: Tensor | None = None,
+    metrics: Sequence[str] | None = None,
+    ring: int = RING,
+    weights: WeightsSource | None = None,
+    method: str = "result",
+    images: Sequence[str] | None = None,
+    callback: Callback | None = None,
+    **settings,
+) -> list[Score]:
+    """Score every picture of a batch against its reference.
+
+    result: (B, C, H, W), nominally [0, 1]; reference: the same, or one for all; of another size
+    only where no chosen metric compares pixel by pixel. mask: (B or 1, 1, H, W); with one, the
+    regions inside, ring (`ring` pixels wide) and outside are scored besides all. metrics: names,
+    None for every one there is. weights: where pretrained networks are read from. images: names of
+    the pictures. settings: of metrics that take some (patch_size, samples, seed).
+
+    For a region of a metric that compares pixel by pixel, the result is first replaced by the
+    reference everywhere else, so that only the region's own errors count: outside the mask of a
+    fill the error is exactly 0, whatever the metric's footprint. All is scored as it is.
+    A metric that cannot be had, for want of weights or because a picture does not suit it, gives a
+    row with value NaN and a note that says why; the others still come out.
+    Raises ValueError for sizes or batches that do not fit together, and unknown names.
+    """
+    wanted = chosen(None if metrics is None else list(metrics))
+    _check(result, reference, mask, wanted)
+    if images is None:
+        images = [str(index) for index in range(len(result))]
+    if len(images) != len(result):
+        raise ValueError(f"{len(images)} names do not fit {len(result)} pictures")
+    networks = Networks(weights)
+    progress = Progress(callback, len(result) * len(wanted), 1)
+    rows: list[Score] = []
+    for index, name in enumerate(images):
+        one = _Picture(
+            result[index : index + 1],
+            reference[index % len(reference)][None],
+            None if mask is None else mask[index % len(mask)][None],
+            ring,
+        )
+        for number, metric in enumerate(wanted):
+            rows += one.score(metric, networks, settings, {"method": method, "image": name})
+            progress.report(one.result, 0, index * len(wanted) + number + 1)
+    return rows
+
+
+class Networks:
+    """The pretrained networks of metrics, each built once."""
+
+    def __init__(self, weights: WeightsSource | None):
+        self.weights = weights
+        self.built: dict[tuple, tuple[nn.Module, str]] = {}
+
+    def of(self, metric: Metric, device: torch.device) -> tuple[list[nn.Module], str]:
+        """What the metric takes after the images (its network, or nothing), and its weights' label.
+
+        Raises MissingWeights.
+        """
+        if metric.network is None:
+            return [], ""
+        key = (metric.network, metric.kinds, device)
+        if key not in self.built:
+            if self.weights is None:
+                raise MissingWeights("no folder of weights is given")
+            loaded = [self.weights.load(kind) for kind in metric.kinds]
+            network = metric.network(*(each.tensors for each in loaded))
+            label = " + ".join(dict.fromkeys(each.label for each in loaded))
+            self.built[key] = network.eval().requires_grad_(False).to(device), label
+        network, label = self.built[key]
+        return [network], label
+
+
+class _Picture:
+    """One picture, its reference and the regions of its mask."""
+
+    def __init__(self, result: Tensor, reference: Tensor, mask: Tensor | None, ring: int):
+        self.result, self.reference = result, reference
+        self.regions: dict[str, Tensor | None] = {"all": None}
+        if mask is not None:
+            self.regions |= {k: v for k, v in regions(mask, ring).items() if k != "all"}
+        low = float(torch.minimum(result.min(), reference.min()))
+        high = float(torch.maximum(result.max(), reference.max()))
+        self.beyond = "" if low >= 0 and high <= 1 else f"values from {low:.4g} to {high:.4g}"
+
+    def score(self, metric: Metric, networks: Networks, settings: dict, about: dict) -> list[Score]:
+        """A row for every region, or one that says why there is none."""
+        about = about | {"metric": metric.name, "better": metric.better}
+        try:
+            network, label = networks.of(metric, self.result.device)
+            self._suits(metric)
+        except ValueError as error:  # missing weights among them
+            return [Score(**about, region="all", value=NAN, note=str(error))]
+        own = {name: settings[name] for name in metric.settings if name in settings}
+        rows = []
+        for name, region in self.regions.items():
+            started = time.perf_counter()
+            value, note = self._value(metric, network, name, region, own)
+            seconds = round(time.perf_counter() - started, 4)
+            measured = {"value": value, "weights": label, "seconds": seconds, "note": note}
+            rows.append(Score(**about, region=name, **measured))
+        return rows
+
+    def _suits(self, metric: Metric) -> None:
+        channels = self.result.shape[1]
+        if metric.colours and channels not in metric.colours:
+            raise ValueError(
+                f"{metric.name} is defined for {' or '.join(map(str, metric.colours))} channels, "
+                f"not {channels}"
+            )
+
+    def _value(self, metric, network, name, region, settings) -> tuple[float, str]:
+        if region is not None and not region.any():
+            return NAN, f"the mask leaves no pixels {name}"
+        given = self.result
+        if region is not None and metric.aligned:
+            given = torch.where(region, given, self.reference)
+        notes = []
+        if self.beyond:
+            notes.append(f"{self.beyond}, outside [0, 1], {'clipped' if metric.clips else 'kept'}")
+        try:
+            values = metric.measure(given, self.reference, *network, region=region, **settings)
+            if metric.note is not None:
+                notes.append(metric.note(given, self.reference, region=region, **settings))
+        except (ValueError, ImportError) as error:
+            return NAN, str(error)
+        return float(values), "; ".join(filter(None, notes))
+
+
+def _check(
+    result: Tensor, reference: Tensor, mask: Tensor | None, wanted: Sequence[Metric]
+) -> None:
+    check_image(result, "result")
+    check_image(reference, "reference", batch=(1, len(result)))
+    if result.shape[1] != reference.shape[1]:
+        raise ValueError(
+            f"the result has {result.shape[1]} channels, the reference {reference.shape[1]}; "
+            "bring both to one number"
+        )
+    aligned = [metric.name for metric in wanted if metric.aligned]
+    if aligned and size_of(result) != size_of(reference):
+        raise ValueError(
+            f"the result is {by(size_of(result))}, the reference {by(size_of(reference))}; resize "
+            f"one of them, or leave out {', '.join(aligned)}, which compare pixel by pixel"
+        )
+    if mask is not None:
+        check_mask(mask, "mask", size_of(result), len(result))

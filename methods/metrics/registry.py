@@ -1,0 +1,63 @@
+"""The metrics by name: what each takes, and which direction is better."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from . import flip, pixels, structure
+from .weights import WeightsKind
+
+Network = Callable[..., nn.Module]  # built from the tensors of each kind of `weights`, in order
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    measure: `(result, reference, region=...)`, after `reference` the network where there is one.
+    better: "higher", "lower", or "" where neither is. kinds: of weights needed, and `network`
+    that is built from their tensors. aligned: pixel by pixel, so that sizes must agree; the others
+    compare as distributions. colours: the numbers of channels that it is defined for.
+    clips: values outside [0, 1] are clipped to it. settings: further arguments that it takes.
+    note: called like `measure`, without the network: what to keep in mind about the number.
+    """
+
+    name: str
+    measure: Callable[..., Tensor]
+    better: str
+    kinds: tuple[WeightsKind, ...] = ()
+    network: Network | None = None
+    aligned: bool = True
+    colours: tuple[int, ...] = ()
+    clips: bool = False
+    settings: tuple[str, ...] = ()
+    note: Callable[..., str] | None = None
+
+
+def _total_variation(result: Tensor, reference: Tensor, *, region: Tensor | None = None) -> Tensor:
+    return pixels.tv(result, region=region)
+
+
+ENTRIES = [
+    Metric("psnr", pixels.psnr, "higher"),
+    Metric("ssim", structure.ssim, "higher"),
+    Metric("ssim_uniform8", structure.ssim_uniform8, "higher"),
+    Metric("ms_ssim", structure.ms_ssim, "higher"),
+    Metric("l1", pixels.l1, "lower"),
+    Metric("l2", pixels.l2, "lower"),
+    Metric("tv", _total_variation, "", aligned=False),
+    Metric("flip", flip.flip, "lower", colours=(1, 3), clips=True),
+]
+METRICS = {metric.name: metric for metric in ENTRIES}
+
+
+def chosen(names: Sequence[str] | None) -> list[Metric]:
+    """The metrics of those names, in the order of the list; None for all.
+
+    Raises ValueError naming what is unknown and what there is.
+    """
+    unknown = sorted(set(names or ()) - set(METRICS))
+    if unknown:
+        raise ValueError(f"there is no metric {', '.join(unknown)}; there are {', '.join(METRICS)}")
+    return [metric for name, metric in METRICS.items() if names is None or name in names]
