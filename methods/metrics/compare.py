@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
+from ...backends.threads import kernels_only
 from ..checks import by, check_image, check_mask, size_of
 from ..steps import Callback, Progress
 from .regions import RING, regions
@@ -140,7 +142,9 @@ class _Picture:
         if self.beyond:
             notes.append(f"{self.beyond}, outside [0, 1], {'clipped' if metric.clips else 'kept'}")
         try:
-            values = metric.measure(given, self.reference, *network, region=region, **settings)
+            # many small operations: faster on one thread, unless a network does the work
+            with nullcontext() if network else kernels_only():
+                values = metric.measure(given, self.reference, *network, region=region, **settings)
             if metric.note is not None:
                 notes.append(metric.note(given, self.reference, region=region, **settings))
         except (ValueError, ImportError) as error:

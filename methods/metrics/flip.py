@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .filters import separable
 from .regions import weighted_mean
 
 PIXELS_PER_DEGREE = 0.7 * 3840 / 0.7 * math.pi / 180  # a 0.7 m wide 4K screen seen from 0.7 m
@@ -105,16 +106,13 @@ def _summed_gaussians(plane: Tensor, terms, pixels_per_degree: float) -> Tensor:
         line = torch.exp(-(math.pi**2) * offsets.square() / fall)
         weight = amplitude * math.pi / fall
         total += weight * float(line.sum()) ** 2
-        result += weight * _separable(plane, line, line)
+        result += weight * _filtered(plane, line, line)
     return result / total
 
 
-def _separable(plane: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Correlated with the outer product of two lines, the border repeated."""
-    radius = len(rows) // 2
-    padded = F.pad(plane, (radius,) * 4, mode="replicate")
-    down = F.conv2d(padded, rows.to(plane).view(1, 1, -1, 1))
-    return F.conv2d(down, columns.to(plane).view(1, 1, 1, -1))
+def _filtered(plane: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Of the same size: the border is repeated."""
+    return separable(F.pad(plane, (len(rows) // 2,) * 4, mode="replicate"), rows, columns)
 
 
 def _perceived(linear: Tensor) -> Tensor:
@@ -174,5 +172,5 @@ def _balanced(line: Tensor) -> Tensor:
 
 
 def _magnitude(plane: Tensor, line: Tensor, across: Tensor) -> Tensor:
-    horizontal, vertical = _separable(plane, across, line), _separable(plane, line, across)
+    horizontal, vertical = _filtered(plane, across, line), _filtered(plane, line, across)
     return (horizontal.square() + vertical.square()).sqrt()

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..checks import by, size_of
+from .filters import separable
 from .regions import resized, weighted_mean
 
 C1, C2 = 0.01**2, 0.03**2  # K1 and K2 of the paper, for a range of 1
@@ -84,20 +85,13 @@ def _similarity(result: Tensor, reference: Tensor, kernel: Tensor) -> tuple[Tens
             f"SSIM's window of {len(kernel)} pixels does not fit images of {by(result.shape[2:])}"
         )
     x, y = result.double(), reference.double()
-    mean_x, mean_y = _filtered(x, kernel), _filtered(y, kernel)
-    var_x = _filtered(x * x, kernel) - mean_x.square()
-    var_y = _filtered(y * y, kernel) - mean_y.square()
-    covariance = _filtered(x * y, kernel) - mean_x * mean_y
+    mean_x, mean_y = separable(x, kernel, kernel), separable(y, kernel, kernel)
+    var_x = separable(x * x, kernel, kernel) - mean_x.square()
+    var_y = separable(y * y, kernel, kernel) - mean_y.square()
+    covariance = separable(x * y, kernel, kernel) - mean_x * mean_y
     structure = (2 * covariance + C2) / (var_x + var_y + C2)
     light = (2 * mean_x * mean_y + C1) / (mean_x.square() + mean_y.square() + C1)
     return structure, structure * light
-
-
-def _filtered(image: Tensor, kernel: Tensor) -> Tensor:
-    kernel = kernel.to(image.device)
-    planes = image.flatten(0, 1)[:, None]
-    planes = F.conv2d(F.conv2d(planes, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
-    return planes.view(*image.shape[:2], *planes.shape[2:])
 
 
 def _centres(region: Tensor | None, window: int, size: torch.Size) -> Tensor | None:
@@ -116,7 +110,7 @@ def _shares(region: Tensor | None, image: Tensor, kernel: Tensor) -> Tensor | No
     """How much of every whole window of (B, C, H, W) lies in a region of any size."""
     if region is None:
         return None
-    return _filtered(resized(region, size_of(image)), kernel)
+    return separable(resized(region, size_of(image)), kernel, kernel)
 
 
 def _by_channel(values: Tensor, weights: Tensor | None) -> Tensor:
