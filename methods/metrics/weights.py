@@ -25,7 +25,7 @@ class WeightsKind:
 
 @dataclass(frozen=True)
 class Loaded:
-    """tensors: of one kind, on the CPU, as stored. label: file name and SHA-256 prefix."""
+    """tensors: those that the kind names, on the CPU, as stored. label: file and SHA-256 prefix."""
 
     tensors: dict[str, Tensor]
     label: str
