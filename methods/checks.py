@@ -29,6 +29,27 @@ def check_image(image: Tensor, name: str, *, batch: int | tuple[int, ...] | None
     check_finite(image, name)
 
 
+def check_clip(clip: Tensor, name: str, *, frames: int = 1, side: int = 1) -> None:
+    """Raise ValueError unless `clip` is (B, C, T, H, W), floating, finite, and large enough."""
+    if clip.dim() != 5 or 0 in clip.shape:
+        raise ValueError(
+            f"{name} has shape {tuple(clip.shape)}, expected (B, C, T, H, W), none of them 0"
+        )
+    if not clip.is_floating_point():
+        raise ValueError(f"{name} is {clip.dtype}, expected a floating type")
+    if clip.shape[2] < frames:
+        raise ValueError(
+            f"{name} has {clip.shape[2]} frames, but at least {frames} are needed; give a longer "
+            "clip"
+        )
+    if min(clip.shape[3:]) < side:
+        raise ValueError(
+            f"the frames of {name} are {by(clip.shape[3:])}, but sides of at least {side} are "
+            "needed; enlarge them"
+        )
+    check_finite(clip, name)
+
+
 def check_finite(values: Tensor, name: str) -> None:
     """Raise ValueError, with their count, if any of the values is NaN or infinite."""
     bad = int((~torch.isfinite(values)).sum())
