@@ -63,7 +63,7 @@ def _search(height: int, width: int):
         raise ImportError(
             "optical flow needs OpenCV: pip install opencv-python-headless"
         ) from error
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     search.setFinestScale(0 if height * width <= FULLY_REFINED else 1)
     return search
 
