@@ -61,6 +61,19 @@ def _torch() -> Iterator[tuple[str, str]]:
 
         nowhere = "nowhere (its folder cannot be written): every start compiles for some seconds"
         yield "kernels", f"kept in {cache_folder()}" if cache_folder() else nowhere
+    yield "weights", _weights()
+
+
+def _weights() -> str:
+    """Which networks of metrics are there, and where the others would go."""
+    from ..nodes.weights import found
+
+    there, missing, folders = found()
+    parts = [f"{name} in {path}" for name, path in there]
+    if missing:
+        places = " or ".join(map(str, folders))
+        parts.append(f"missing {', '.join(missing)}: their files would go into {places}")
+    return "; ".join(parts)
 
 
 def _version(distribution: str) -> str:

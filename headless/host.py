@@ -4,6 +4,7 @@
 """
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,7 +31,8 @@ class Shelf:
 
 @dataclass(frozen=True)
 class Host:
-    """Folders and device of one run. inputs: where picture names are looked up, in this order."""
+    """Folders and device of one run. inputs: where picture names are looked up, in this order.
+    models: holds the weight files of metrics; None for the usual places."""
 
     output: Path = Path("output")
     inputs: tuple[Path | Shelf, ...] = (Path("."),)
@@ -101,6 +103,31 @@ def folder_of(kind: str) -> Path:
     """The absolute folder of saved ("output") or merely shown ("temp") pictures."""
     output = _current.get().output.resolve()
     return output / "temp" if kind == "temp" else output
+
+
+def metrics_folders() -> list[Path]:
+    """Where the weights of metrics lie: the run's own folder if it has one; else models/metrics of
+    the ComfyUI whose custom node we are, and the user's data folder.
+    """
+    models = _current.get().models
+    if models is not None:
+        return [models.resolve()]
+    around = [folder / "models" for folder in _COMFYUI if (folder / "models").is_dir()]
+    return [*(folder / "metrics" for folder in around), _user_data() / "metrics"]
+
+
+# As custom_nodes/PACK/headless/host.py the root of ComfyUI is three folders up.
+_COMFYUI = [p.parent for p in Path(__file__).absolute().parents[2:3] if p.name == "custom_nodes"]
+
+
+def _user_data() -> Path:
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "internal-methods"
 
 
 def writes_metadata() -> bool:

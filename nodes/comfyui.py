@@ -43,6 +43,13 @@ def input_folder() -> Path:
     return Path(os.path.abspath(folder_paths.get_input_directory()))
 
 
+def metrics_folders() -> list[Path]:
+    """Where the weights of metrics lie: models/metrics, and what extra_model_paths.yaml adds."""
+    standard = os.path.join(folder_paths.models_dir, "metrics")
+    folder_paths.add_model_folder_path("metrics", standard)
+    return [Path(folder) for folder in folder_paths.get_folder_paths("metrics")]
+
+
 def writes_metadata() -> bool:
     from comfy.cli_args import args
 

@@ -175,8 +175,10 @@ def _tensors_in(path: Path, names: list[str]) -> dict[str, Tensor]:
 
 
 def _opened(path: Path):
-    from safetensors import SafetensorError, safe_open
-
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError as error:
+        raise BrokenFile("needs safetensors: pip install safetensors") from error
     try:
         return safe_open(path, "pt")
     except (SafetensorError, OSError) as error:

@@ -3,7 +3,7 @@
 Nothing is fetched. A file is known by the names and shapes of its tensors, whatever it is called.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from torch import Tensor
@@ -18,7 +18,7 @@ class WeightsKind:
     """
 
     name: str
-    shapes: dict[str, tuple[int, ...]]
+    shapes: dict[str, tuple[int, ...]] = field(hash=False)
     file: str
     source: str
 

@@ -10,10 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import canvas
+from internal_methods.headless import host
 from internal_methods.headless.command import main
+from internal_methods.methods.metrics.dists import DISTS
+from random_weights import random_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -298,6 +302,24 @@ def test_doctor_tells_of_torch_and_of_every_backend(capsys):
     told = capsys.readouterr().out
     for subject in ("torch", "backend eager", "backend cpu", "backend cuda", "numba", "av"):
         assert any(line.startswith(subject) for line in told.splitlines()), told
+
+
+def test_doctor_tells_which_weights_are_there_and_where_others_go(tmp_path, monkeypatch, capsys):
+    name = {"win32": "LOCALAPPDATA", "darwin": "HOME"}.get(sys.platform, "XDG_DATA_HOME")
+    monkeypatch.setenv(name, str(tmp_path))
+    [folder] = host.metrics_folders()
+    assert folder.is_relative_to(tmp_path) and folder.parts[-2:] == ("internal-methods", "metrics")
+    folder.mkdir(parents=True)
+    torch.save(random_weights(DISTS), folder / "any.pt")
+    assert main(["doctor"]) == 0
+    [line] = [t for t in capsys.readouterr().out.splitlines() if t.startswith("weights")]
+    assert f"dists in {folder / 'any.pt'}" in line
+    assert "missing alexnet, lpips_alex, vgg16" in line and line.endswith(f"go into {folder}")
+
+
+def test_models_dir_holds_the_weights_directly(tmp_path):
+    with host.hosting(host.Host(models=tmp_path)):
+        assert host.metrics_folders() == [tmp_path.resolve()]
 
 
 START = (

@@ -218,6 +218,10 @@ def test_the_two_heads_of_lpips_are_told_apart(tmp_path):
     assert source.find(LPIPS_VGG).name == "a.pth"
 
 
+def test_a_kind_can_be_a_key():
+    assert {ALEXNET: 1, VGG16: 2}[VGG16] == 2
+
+
 def test_vgg19_is_not_taken_for_vgg16(tmp_path):
     in_pth(tmp_path / "a", vgg19())
     with pytest.raises(MissingWeights, match=r"a\.pth is not it: expected .*features\.\d+\.weight"):

@@ -3,7 +3,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from random_weights import random_weights
 
 from internal_methods.methods.metrics.backbones import VGG16
 from internal_methods.methods.metrics.dists import (
@@ -16,6 +15,7 @@ from internal_methods.methods.metrics.dists import (
 )
 from internal_methods.storage.pictures import read
 from internal_methods.storage.weights import WeightsFolder
+from random_weights import random_weights
 from shared import shared
 
 

@@ -3,7 +3,6 @@ from collections import OrderedDict
 
 import pytest
 import torch
-from random_weights import random_weights
 from torch import nn
 
 from internal_methods.methods.metrics.backbones import ALEXNET, VGG16, AlexNet, Vgg16
@@ -18,6 +17,7 @@ from internal_methods.methods.metrics.lpips import (
 )
 from internal_methods.storage.pictures import read
 from internal_methods.storage.weights import WeightsFolder
+from random_weights import random_weights
 from shared import shared
 
 
