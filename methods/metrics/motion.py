@@ -6,6 +6,7 @@ down to half the resolution; here down to the full one for frames of up to 640x4
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -56,7 +57,7 @@ def motions(frames: Tensor) -> Iterator[Motion]:
         yield Motion(forward, backward, _seen(forward, backward), _seen(backward, forward))
 
 
-def _search(height: int, width: int):
+def _search(height: int, width: int) -> Any:  # stubs do not know that `calc` takes no flow
     try:
         import cv2
     except ImportError as error:
