@@ -114,7 +114,13 @@ class Convolution(nn.Module):
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, weight: Tensor, bias: Tensor, stride=1, padding=0):
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor,
+        stride: int = 1,
+        padding: int | tuple[int, int] = 0,
+    ):
         super().__init__()
         self.register_buffer("weight", weight.float())
         self.register_buffer("bias", bias.float())
