@@ -32,6 +32,11 @@ def below(limit: Tensor | int, seed: int, *counters: Tensor | int) -> Tensor | i
     return (bits(seed, *counters) * limit) >> 32
 
 
+def uniform(seed: int, *counters: Tensor | int) -> Tensor:
+    """Uniform float64 numbers in [0, 1), one for each combination of counters."""
+    return torch.as_tensor(bits(seed, *counters)).double() / 2.0**32
+
+
 def normal(shape: tuple[int, ...], seed: int) -> Tensor:
     """Standard normal float32 noise, the same on every device and for every thread count."""
     count = int(torch.Size(shape).numel())

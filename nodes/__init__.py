@@ -4,6 +4,7 @@ from .api import ComfyExtension, host
 from .editing import Harmonise
 from .generation import Generate
 from .inpainting import PatchInpaint
+from .masks import BoxMask, BrushMask, LargeMask, MovingMask
 from .patches import ApplyField, FieldPreview, PatchField
 from .pictures import LoadImage, SaveImage
 from .tiling import MakeTileable
@@ -16,6 +17,10 @@ NODES = [
     PatchInpaint,
     MakeTileable,
     Harmonise,
+    BrushMask,
+    LargeMask,
+    BoxMask,
+    MovingMask,
     LoadImage,
     SaveImage,
 ]
