@@ -19,30 +19,30 @@ OPERATOR_GAIN = 6.0  # deviation that white noise of deviation 1 has after `_sec
 FEWEST_PIXELS = 16  # for a median that is worth something
 
 
-def warp_error(
-    result: Tensor, reference: Tensor | None = None, *, region: Tensor | None = None
-) -> Tensor:
-    """(B,) float64: how much frames differ from the next ones brought back along the motion; lower
-    is steadier.
+def warp_error(result: Tensor, *regions: Tensor | None, reference: Tensor | None = None) -> Tensor:
+    """(B, len(regions)) float64: how much frames differ from the next ones brought back along the
+    motion; lower is steadier.
 
     For every pair of frames the mean, over the pixels p of frame t in the region that frame t + 1
     shows, and over channels, of (V_t(p) - V_t+1(p + f(p)))^2 with the flow f of the reference, or
     of the result itself where no reference is given; then the mean over pairs.
     Lai et al. 2018 (arXiv:1808.00449), with DIS flow and without their check of motion boundaries;
-    theirs is the sum over channels. Raises ValueError if no pixel of the region is seen twice.
+    theirs is the sum over channels. Raises ValueError if no pixel of a region is seen twice.
     """
     check_clip(result, "the result", frames=2)
     values = []
     for index, frames in enumerate(_clips(result)):
         source = frames if reference is None else _frames(reference, index)
-        [places] = _places([region], index, frames)
-        errors = []
+        places = _places(regions, index, frames)
+        found: list[list[Tensor]] = [[] for _ in places]
         for t, motion in enumerate(motions(source)):
-            where = (places[t : t + 1] & motion.seen).expand(-1, frames.shape[1], -1, -1)
             apart = frames[t : t + 1] - moved(frames[t + 1 : t + 2], motion.forward)
-            if where.any():
-                errors.append(apart[where].square().mean())
-        values.append(_mean(errors, "seen in two frames one after another"))
+            for errors, place in zip(found, places, strict=True):
+                where = (place[t : t + 1] & motion.seen).expand_as(apart)
+                if where.any():
+                    errors.append(apart[where].square().mean())
+        name = "seen in two frames one after another"
+        values.append(torch.stack([_mean(errors, name) for errors in found]))
     return torch.stack(values)
 
 
