@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from internal_methods.methods.metrics import i3d
 from internal_methods.methods.metrics.i3d import I3D, I3D_TFHUB
 from internal_methods.methods.metrics.video_frechet import (
     few_clips,
@@ -85,6 +86,15 @@ def test_inside_against_outside_is_the_distance_of_the_two_sets(network):
     expected = distance(features[inside], features[~inside])
     value = float(svfid_inside_outside(clip, hole(), network))
     assert value == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_mask_that_changes_keeps_its_time_in_a_long_clip(network, monkeypatch):
+    clip = torch.cat([small("tesfaldet/fish"), small("tesfaldet/water_3")], dim=2)[..., :64, :64]
+    mask = torch.zeros(1, 1, 24, 64, 64)
+    mask[:, :, 16:] = 1
+    whole = float(svfid_inside_outside(clip, mask, network))
+    monkeypatch.setattr(i3d, "WORKING_BYTES", 0)
+    assert float(svfid_inside_outside(clip, mask, network)) == pytest.approx(whole, rel=1e-4)
 
 
 def test_a_fill_of_the_same_texture_is_nearer_than_another_one(network):
