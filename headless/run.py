@@ -150,6 +150,8 @@ class _Run:
             self.report.outputs.append(about | {"type": kind, "files": files})
         if shown.get("text"):
             self.report.outputs.append(about | {"type": "text", "text": "\n".join(shown["text"])})
+        if "scores" in shown:
+            self.report.outputs.append(about | {"type": "scores", "scores": shown["scores"]})
 
 
 def _links(node: Node) -> list[Link]:

@@ -5,6 +5,7 @@ from .editing import Harmonise
 from .generation import Generate
 from .inpainting import PatchInpaint
 from .masks import BoxMask, BrushMask, LargeMask, MovingMask
+from .metrics import Compare, ErrorMap, ScoreTable
 from .patches import ApplyField, FieldPreview, PatchField
 from .pictures import LoadImage, SaveImage
 from .tiling import MakeTileable
@@ -21,6 +22,9 @@ NODES = [
     LargeMask,
     BoxMask,
     MovingMask,
+    Compare,
+    ErrorMap,
+    ScoreTable,
     LoadImage,
     SaveImage,
 ]

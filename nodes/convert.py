@@ -207,3 +207,8 @@ def _preview(picture: "Tensor"):
     pixels = _shown_size(picture[:1, :3]).clamp(0, 1).mul(255).round().byte()[0]
     pixels = pixels.expand(3, -1, -1) if pixels.shape[0] == 1 else pixels
     return Image.fromarray(pixels.movedim(0, -1).numpy())
+
+
+def names(text: str) -> list[str] | None:
+    """Names between commas or spaces; None for none."""
+    return text.replace(",", " ").split() or None

@@ -57,3 +57,29 @@ FIELD_TOOLTIP = (
     "Which patch of the source each patch of the result is. Apply Field to Image carries other "
     "maps along with it."
 )
+METHOD_TOOLTIP = "What the rows are called in the table: the method or setting that was measured."
+
+
+def method(default: str):
+    return io.String.Input("method", default=default, tooltip=METHOD_TOOLTIP)
+
+
+def metrics():
+    return io.String.Input(
+        "metrics",
+        default="",
+        tooltip=(
+            "Names, separated by commas: psnr, ssim, flip, lpips_alex, ... (the help page lists "
+            "them). Empty takes all; those whose weights are missing say so in the table."
+        ),
+    )
+
+
+def ring():
+    return io.Int.Input(
+        "ring",
+        default=16,
+        min=1,
+        max=1024,
+        tooltip="Width in pixels of the ring around the mask that is measured by itself.",
+    )

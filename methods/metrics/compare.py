@@ -82,7 +82,7 @@ class Networks:
         """
         if metric.network is None:
             return [], ""
-        key = (metric.network, metric.kinds, device)
+        key = (metric.network, tuple(kind.name for kind in metric.kinds), device)
         if key not in self.built:
             if self.weights is None:
                 raise MissingWeights("no folder of weights is given")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from . import flip, pixels, structure
+from .dists import DISTS_KINDS, DistsNetwork, dists
+from .lpips import LPIPS_ALEX_KINDS, LPIPS_VGG_KINDS, LpipsNetwork, lpips
 from .weights import WeightsKind
 
 Network = Callable[..., nn.Module]  # built from the tensors of each kind of `weights`, in order
@@ -48,6 +50,9 @@ ENTRIES = [
     Metric("l2", pixels.l2, "lower"),
     Metric("tv", _total_variation, "", aligned=False),
     Metric("flip", flip.flip, "lower", colours=(1, 3), clips=True),
+    Metric("lpips_alex", lpips, "lower", LPIPS_ALEX_KINDS, LpipsNetwork.alex, colours=(1, 3)),
+    Metric("lpips_vgg", lpips, "lower", LPIPS_VGG_KINDS, LpipsNetwork.vgg, colours=(1, 3)),
+    Metric("dists", dists, "lower", DISTS_KINDS, DistsNetwork, colours=(1, 3)),
 ]
 METRICS = {metric.name: metric for metric in ENTRIES}
 
