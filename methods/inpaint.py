@@ -330,4 +330,10 @@ def _final_vote(
 
     near = blurred(errors) / blurred(ring.to(values.dtype)).clamp(min=1e-6)
     depth = depths(hole, 2 * reach, setting.wrap)
-    return torch.where(hole, said + near * torch.exp((1 - depth) / FADE) * (depth <= reach), 0.0)
+    fitted = said + near * torch.exp((1 - depth) / FADE) * (depth <= reach)
+    known = torch.ones_like(values[:, :1], dtype=torch.bool)
+    known[(slice(None), slice(None), *box)] = ~hole
+    # no darker and no brighter than what there is
+    low = torch.where(known, values, torch.inf).amin(dim=(2, 3), keepdim=True)
+    high = torch.where(known, values, -torch.inf).amax(dim=(2, 3), keepdim=True)
+    return torch.where(hole, fitted.clamp(low, high), 0.0)

@@ -193,3 +193,12 @@ def test_depth_counts_pixels_from_the_edge_of_the_mask():
     expected = torch.tensor([1.0, 2.0, 3.0, 2.0, 1.0])
     assert torch.equal(depths(mask, 9)[0, 0, 4, 2:7], expected)
     assert torch.equal(depths(mask, 2)[0, 0, 4, 2:7], expected.clamp(max=2))
+
+
+def test_a_fill_is_no_darker_and_no_brighter_than_the_picture():
+    """Although the border's correction pushes it, where the border is unlike the patches."""
+    image = noise(1, 3, 64, 64).round()
+    image[..., 20:24, :] = 0.5
+    mask = box(image, 22, 20, 24, 24)
+    filled, _ = inpaint(image, mask, patch_size=7)
+    assert image.min() <= filled.min() and filled.max() <= image.max()
