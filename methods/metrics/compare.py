@@ -141,6 +141,8 @@ class _Picture:
         notes = []
         if self.beyond:
             notes.append(f"{self.beyond}, outside [0, 1], {'clipped' if metric.clips else 'kept'}")
+        if metric.perfect is not None and torch.equal(given, self.reference):
+            return metric.perfect, "; ".join(notes)  # what it would say, at no cost
         try:
             # many small operations: faster on one thread, unless a network does the work
             with nullcontext() if network else kernels_only():

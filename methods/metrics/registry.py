@@ -1,5 +1,6 @@
 """The metrics by name: what each takes, and which direction is better."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,8 @@ class Metric:
     """One metric.
 
     measure: `(result, reference, region=...)`, after `reference` the network where there is one.
-    better: "higher", "lower", or "" where neither is. kinds: of weights needed, and `network`
+    better: "higher", "lower", or "" where neither is. perfect: its value for two equal pictures, None
+    where there is no such value. kinds: of weights needed, and `network`
     that is built from their tensors. aligned: pixel by pixel, so that sizes must agree; the others
     compare as distributions. colours: the numbers of channels that it is defined for.
     clips: values outside [0, 1] are clipped to it. settings: further arguments that it takes.
@@ -28,6 +30,7 @@ class Metric:
     name: str
     measure: Callable[..., Tensor]
     better: str
+    perfect: float | None = None
     kinds: tuple[WeightsKind, ...] = ()
     network: Network | None = None
     aligned: bool = True
@@ -41,18 +44,19 @@ def _total_variation(result: Tensor, reference: Tensor, *, region: Tensor | None
     return pixels.tv(result, region=region)
 
 
+RGB = (1, 3)
 ENTRIES = [
-    Metric("psnr", pixels.psnr, "higher"),
-    Metric("ssim", structure.ssim, "higher"),
-    Metric("ssim_uniform8", structure.ssim_uniform8, "higher"),
-    Metric("ms_ssim", structure.ms_ssim, "higher"),
-    Metric("l1", pixels.l1, "lower"),
-    Metric("l2", pixels.l2, "lower"),
+    Metric("psnr", pixels.psnr, "higher", math.inf),
+    Metric("ssim", structure.ssim, "higher", 1.0),
+    Metric("ssim_uniform8", structure.ssim_uniform8, "higher", 1.0),
+    Metric("ms_ssim", structure.ms_ssim, "higher", 1.0),
+    Metric("l1", pixels.l1, "lower", 0.0),
+    Metric("l2", pixels.l2, "lower", 0.0),
     Metric("tv", _total_variation, "", aligned=False),
-    Metric("flip", flip.flip, "lower", colours=(1, 3), clips=True),
-    Metric("lpips_alex", lpips, "lower", LPIPS_ALEX_KINDS, LpipsNetwork.alex, colours=(1, 3)),
-    Metric("lpips_vgg", lpips, "lower", LPIPS_VGG_KINDS, LpipsNetwork.vgg, colours=(1, 3)),
-    Metric("dists", dists, "lower", DISTS_KINDS, DistsNetwork, colours=(1, 3)),
+    Metric("flip", flip.flip, "lower", 0.0, colours=RGB, clips=True),
+    Metric("lpips_alex", lpips, "lower", 0.0, LPIPS_ALEX_KINDS, LpipsNetwork.alex, colours=RGB),
+    Metric("lpips_vgg", lpips, "lower", 0.0, LPIPS_VGG_KINDS, LpipsNetwork.vgg, colours=RGB),
+    Metric("dists", dists, "lower", 0.0, DISTS_KINDS, DistsNetwork, colours=RGB),
 ]
 METRICS = {metric.name: metric for metric in ENTRIES}
 
