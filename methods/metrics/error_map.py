@@ -1,8 +1,11 @@
 """Where two pictures differ, as a picture."""
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor
 
+from ...backends.threads import kernels_only
 from ..checks import by, check_image, size_of
 from .compare import Networks
 from .flip import flip_map
@@ -40,7 +43,8 @@ def error_map(
             "(channels x height x width); bring both to one shape"
         )
     network, _ = Networks(weights).of(METRICS[metric], result.device)
-    return MAPS[metric](result, reference.expand_as(result), *network).float()
+    with nullcontext() if network else kernels_only():
+        return MAPS[metric](result, reference.expand_as(result), *network).float()
 
 
 def false_colours(values: Tensor) -> Tensor:

@@ -12,10 +12,11 @@ from .scores import REGIONS, Score
 from .table import Line, lines, methods_of, short
 
 if TYPE_CHECKING:
-    from PIL import ImageDraw
+    from PIL import Image, ImageDraw
 
 PANEL, HEAD, FOOT, GAP = (250, 180), 26, 30, 18  # pixels
 COLUMNS = 4
+NAME, CELL, ROW = 250, 90, 26  # of the table of numbers
 PAPER, INK, FAINT = "#ffffff", "#20242c", "#d5d9e0"
 COLOURS = ["#3b6fb6", "#d1713d", "#4b9a63", "#a2528f", "#8a7a2f", "#4fa3ad", "#b04a4a", "#6b6b6b"]
 
@@ -26,14 +27,23 @@ def plot(scores: Sequence[Score], region: str = "auto") -> Tensor:
     region: all, inside, ring or outside; auto takes inside where a metric has it, else all. A
     method with several images has a box: median, quartiles, whiskers to the extremes, a dot
     for every image. The best mean is drawn with a bold outline. Infinite values stand at the top,
-    marked inf.
+    marked inf. A single method has nothing to stand beside: its means are written out instead, a
+    line for every metric and a column for every region.
     Raises ValueError for an unknown region, ImportError where Pillow is missing.
     """
     if region not in ("auto", *REGIONS):
         raise ValueError(f"region {region!r} is not one of auto, {', '.join(REGIONS)}")
+    methods = methods_of(scores)
+    picture = _numbers(scores) if len(methods) == 1 else _columns(scores, methods, region)
+    pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+    return pixels.view(1, picture.height, picture.width, 3).movedim(-1, 1).float() / 255
+
+
+def _columns(scores: Sequence[Score], methods: list[str], region: str) -> "Image.Image":
+    """The panels of several methods."""
     from PIL import Image, ImageDraw
 
-    panels, methods = _panels(scores, region), methods_of(scores)
+    panels = _panels(scores, region)
     across = min(COLUMNS, max(1, len(panels)))
     width = across * (PANEL[0] + GAP) + GAP
     legend = _legend(methods, width)
@@ -50,8 +60,35 @@ def plot(scores: Sequence[Score], region: str = "auto") -> Tensor:
     for number, line in enumerate(panels):
         left = GAP + number % across * (PANEL[0] + GAP)
         _panel(draw, left, top + number // across * (PANEL[1] + GAP), line, colours)
-    pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
-    return pixels.view(1, picture.height, width, 3).movedim(-1, 1).float() / 255
+    return picture
+
+
+def _numbers(scores: Sequence[Score]) -> "Image.Image":
+    """The means of one method."""
+    from PIL import Image, ImageDraw
+
+    method, found = scores[0].method, lines(scores)
+    regions = [region for region in REGIONS if any(line.region == region for line in found)]
+    metrics = {line.metric: line.better for line in found}
+    means = {(line.metric, line.region): line.mean(method) for line in found}
+    width = 2 * GAP + NAME + CELL * len(regions)
+    picture = Image.new("RGB", (width, 2 * GAP + ROW * (len(metrics) + 2)), PAPER)
+    draw = ImageDraw.Draw(picture)
+
+    def write(row: int, column: int, text: str) -> None:
+        x = GAP if column < 0 else GAP + NAME + (column + 1) * CELL - _font(14).getlength(text)
+        draw.text((x, GAP + row * ROW), text, fill=INK, font=_font(14))
+
+    write(0, -1, _cut(method, 60))
+    for column, region in enumerate(regions):
+        write(1, column, region)
+    for row, (metric, better) in enumerate(metrics.items(), start=2):
+        draw.line((GAP, GAP + row * ROW - 4, width - GAP, GAP + row * ROW - 4), fill=FAINT)
+        write(row, -1, f"{metric} ({better} is better)" if better else metric)
+        for column, region in enumerate(regions):
+            value = means.get((metric, region), math.nan)
+            write(row, column, "-" if math.isnan(value) else short(value))
+    return picture
 
 
 def _panels(scores: Sequence[Score], region: str) -> list[Line]:

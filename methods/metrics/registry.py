@@ -19,12 +19,12 @@ class Metric:
     """One metric.
 
     measure: `(result, reference, region=...)`, after `reference` the network where there is one.
-    better: "higher", "lower", or "" where neither is. perfect: its value for two equal pictures, None
-    where there is no such value. kinds: of weights needed, and `network`
-    that is built from their tensors. aligned: pixel by pixel, so that sizes must agree; the others
-    compare as distributions. colours: the numbers of channels that it is defined for.
-    clips: values outside [0, 1] are clipped to it. settings: further arguments that it takes.
-    note: called like `measure`, without the network: what to keep in mind about the number.
+    better: "higher", "lower", or "" where neither is. perfect: its value for two equal pictures,
+    None where that is not one number. kinds: of weights needed, and `network` that is built from
+    their tensors. aligned: pixel by pixel, so that sizes must agree; the others compare as
+    distributions. colours: the numbers of channels that it is defined for. clips: values outside
+    [0, 1] are clipped to it. settings: further arguments that it takes. note: called like
+    `measure`, without the network: what to keep in mind about the number.
     """
 
     name: str

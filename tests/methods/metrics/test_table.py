@@ -79,5 +79,7 @@ def test_plot_has_a_panel_for_every_metric_of_the_region():
     assert wide.shape[3] > 3 * 250  # psnr, lpips_alex and tv; dists has no value
     assert plot([*ROWS, inside], "inside").shape[3] < 2 * 250
     assert plot([], "all").shape[1] == 3
+    alone = plot([row for row in ROWS if row.method == "patch"])
+    assert alone.shape[2] == 36 + 26 * 6 and alone.min() < 0.3  # four metrics, written out
     with pytest.raises(ValueError, match="'here' is not one of auto, all"):
         plot(ROWS, "here")
