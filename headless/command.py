@@ -1,4 +1,4 @@
-"""The command line: `internal-methods run | nodes | doctor`."""
+"""The command line: `internal-methods run | score | nodes | doctor`."""
 
 import argparse
 import json
@@ -70,6 +70,17 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--json", action="store_true", help="one JSON object on stdout")
     run.set_defaults(do=_run)
 
+    score = commands.add_parser("score", help="measure pictures or clips against a reference")
+    score.add_argument("result", type=Path, help="a picture, a folder of pictures, or a video")
+    score.add_argument("reference", type=Path, help="what it should be; one picture does for all")
+    score.add_argument("--mask", type=Path, help="white where the result was filled")
+    score.add_argument(
+        "--metrics", metavar="LIST", help="names, comma-separated; default all that are possible"
+    )
+    score.add_argument("--models-dir", type=Path, metavar="DIR", help="folder of weight files")
+    score.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    score.set_defaults(do=_score)
+
     nodes = commands.add_parser("nodes", help="list the nodes")
     nodes.add_argument("--json", action="store_true", help="as ComfyUI's /object_info")
     nodes.set_defaults(do=_nodes)
@@ -81,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(arguments: argparse.Namespace) -> int:
     started = time.perf_counter()
-    device = _prepare_torch(arguments)
+    device = _prepare_torch(arguments.threads, arguments.device)
     from .run import run_file
 
     beside = arguments.workflow.resolve().parent
@@ -109,12 +120,35 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _score(arguments: argparse.Namespace) -> int:
+    _prepare_torch()
+    from ..nodes.metrics import ScoreTable
+    from .score import score
+
+    wanted = arguments.metrics and [name.strip() for name in arguments.metrics.split(",")]
+    where = host.Host(
+        models=arguments.models_dir,
+        progress=_bar if sys.stderr.isatty() else host.ignore_progress,
+    )
+    rows = score(arguments.result, arguments.reference, arguments.mask, wanted, where)
+    lacking = dict.fromkeys((row.metric, row.note) for row in rows if math.isnan(row.value))
+    for metric, note in lacking:
+        sys.stderr.write(f"internal-methods: {metric}: {note}\n")
+    if not wanted:  # what cannot be had was not asked for
+        rows = [row for row in rows if not math.isnan(row.value)]
+    if arguments.json:
+        _say(json.dumps({"scores": [row.as_row() for row in rows]}))
+    else:
+        _say(ScoreTable.execute(rows, "auto").args[1])
+    return 0
+
+
 def _shipped(beside: Path) -> tuple[host.Shelf, ...]:
     folders = (beside / "inputs", PACK / "workflows" / "inputs")
     return tuple(host.Shelf("internal_methods", folder) for folder in folders)
 
 
-def _prepare_torch(arguments: argparse.Namespace) -> str:
+def _prepare_torch(threads: int | None = None, device: str = "auto") -> str:
     """Threads and device as asked for; returns the device's name."""
     try:
         import torch
@@ -123,15 +157,15 @@ def _prepare_torch(arguments: argparse.Namespace) -> str:
             'PyTorch is not installed; pip install "internal-methods[standalone]", or pip install '
             "torch"
         ) from error
-    if arguments.threads is not None:
-        if arguments.threads < 1:
-            raise UserError(f"--threads {arguments.threads}: expected 1 or more")
-        torch.set_num_threads(arguments.threads)
+    if threads is not None:
+        if threads < 1:
+            raise UserError(f"--threads {threads}: expected 1 or more")
+        torch.set_num_threads(threads)
     has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not has.get(arguments.device, True):
-        raise UserError(f"--device {arguments.device}: this machine has none; try --device cpu")
-    if arguments.device != "auto":
-        return arguments.device
+    if not has.get(device, True):
+        raise UserError(f"--device {device}: this machine has none; try --device cpu")
+    if device != "auto":
+        return device
     return "cuda" if has["cuda"] else "cpu"
 
 

@@ -10,6 +10,13 @@ SHOWN_REGIONS = ["auto", "all", "inside", "ring", "outside"]
 SCORES_TOOLTIP = "Rows for a score table: one for every picture, metric and region."
 
 
+def metric_names() -> list[str]:
+    """What can be asked of Compare."""
+    from ..methods.metrics import METRICS
+
+    return list(METRICS)
+
+
 class Compare(io.ComfyNode):
     @classmethod
     def define_schema(cls):
