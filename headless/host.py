@@ -60,14 +60,23 @@ def input_names() -> list[str]:
 
 def input_path(name: str) -> Path:
     """The input file called `name`. Raises FileNotFoundError saying where it was looked for."""
+    return _input(name, Path.is_file, "file")
+
+
+def input_folder_path(name: str) -> Path:
+    """The folder of input files called `name`. Raises FileNotFoundError as `input_path` does."""
+    return _input(name, Path.is_dir, "folder")
+
+
+def _input(name: str, is_it: Callable[[Path], bool], kind: str) -> Path:
     bare = name.removesuffix("[input]").rstrip()
     folders = [Path(".")] if Path(bare).is_absolute() else list(_current.get().inputs)
     for folder in folders:
         path = folder / bare
-        if path.is_file():
+        if is_it(path):
             return path.resolve()
     places = ", ".join(dict.fromkeys(str((folder / bare).resolve()) for folder in folders))
-    raise FileNotFoundError(f"there is no file {bare!r} (looked for {places})")
+    raise FileNotFoundError(f"there is no {kind} {bare!r} (looked for {places})")
 
 
 def save_path(prefix: str, width: int, height: int, kind: str = "output") -> tuple[Path, str, int]:

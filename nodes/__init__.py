@@ -2,6 +2,7 @@
 
 from .api import ComfyExtension, host
 from .editing import Harmonise
+from .folders import FidFolder
 from .generation import Generate
 from .inpainting import PatchInpaint
 from .masks import BoxMask, BrushMask, LargeMask, MovingMask
@@ -24,6 +25,7 @@ NODES = [
     MovingMask,
     Compare,
     ErrorMap,
+    FidFolder,
     ScoreTable,
     LoadImage,
     SaveImage,

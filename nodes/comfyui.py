@@ -26,6 +26,14 @@ def input_path(name: str) -> Path:
     return path
 
 
+def input_folder_path(name: str) -> Path:
+    """The folder called `name`, absolute or in ComfyUI's input folder. Raises FileNotFoundError."""
+    path = Path(folder_paths.get_annotated_filepath(name))
+    if not path.is_dir():
+        raise FileNotFoundError(f"there is no folder {name!r} (looked for {path})")
+    return path
+
+
 def save_path(prefix: str, width: int, height: int, kind: str = "output") -> tuple[Path, str, int]:
     """Where the next files of a name go: (folder, file name, first number)."""
     root = str(folder_of(kind))

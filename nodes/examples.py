@@ -15,9 +15,10 @@ def copy_examples(inputs: Path) -> None:
     """Copy the missing ones to `inputs/internal_methods/`; never overwrite one."""
     target = inputs / FOLDER
     try:
-        for picture in sorted(SHIPPED.iterdir()):
-            if not (target / picture.name).exists():
-                target.mkdir(parents=True, exist_ok=True)
-                write_whole(target / picture.name, picture.read_bytes())
+        for picture in sorted(path for path in SHIPPED.rglob("*") if path.is_file()):
+            copy = target / picture.relative_to(SHIPPED)
+            if not copy.exists():
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(copy, picture.read_bytes())
     except OSError as error:  # a read-only input folder: the pack works without its examples
         log.warning("the example pictures could not be copied to %s: %s", target, error)

@@ -21,10 +21,12 @@ def kinds() -> "list[WeightsKind]":
     """All that some metric can use."""
     from ..methods.metrics.backbones import ALEXNET, VGG16
     from ..methods.metrics.dists import DISTS
+    from ..methods.metrics.i3d import I3D_KINDS
     from ..methods.metrics.inception import FID_INCEPTION, INCEPTION_STEM
     from ..methods.metrics.lpips import LPIPS_ALEX, LPIPS_VGG
 
-    return [ALEXNET, LPIPS_ALEX, VGG16, LPIPS_VGG, DISTS, INCEPTION_STEM, FID_INCEPTION]
+    pictures = [ALEXNET, LPIPS_ALEX, VGG16, LPIPS_VGG, DISTS, INCEPTION_STEM, FID_INCEPTION]
+    return [*pictures, *I3D_KINDS]
 
 
 def found() -> "tuple[list[tuple[str, Path]], list[str], list[Path]]":

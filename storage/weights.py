@@ -81,10 +81,10 @@ class WeightsFolder:
         told = [f"{path.name} {why}" for path, why in passed if why]
         others = len(passed) - len(told)
         if others:
-            told.append(f"{others} {'file holds' if others == 1 else 'files hold'} other networks")
+            told.append(f"{_files(others)} of other networks")
         return (
             f"no weights of {kind.name}: put {kind.file}, from {kind.source}, into {folders}; "
-            f"looked through {len(passed)} files there{': ' if told else ''}{'; '.join(told)}"
+            f"looked through {_files(len(passed))} there{': ' if told else ''}{'; '.join(told)}"
         )
 
 
@@ -118,6 +118,10 @@ def digest(path: Path) -> str:
                 total.update(block)
         _digests[stamp] = total.hexdigest()[:DIGITS]
     return _digests[stamp]
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'' if count == 1 else 's'}"
 
 
 def _weight_files(folder: Path) -> Iterator[Path]:

@@ -82,7 +82,7 @@ def node_titles(path) -> list[str]:
 
 
 def test_the_pictures_are_small():
-    pictures = [*(FOLDER / "inputs").iterdir(), *FOLDER.glob("*.jpg")]
+    pictures = [*(FOLDER / "inputs").rglob("*"), *FOLDER.glob("*.jpg")]
     assert sum(picture.stat().st_size for picture in pictures) < LIMIT
 
 

@@ -262,6 +262,35 @@ def cobbles() -> dict[str, np.ndarray]:
     }
 
 
+def smoothed(picture: np.ndarray, reach: int = 2) -> np.ndarray:
+    """The mean over the pixels within `reach`, in a square."""
+    height, width = picture.shape[:2]
+    wide = np.pad(picture, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+    steps = range(2 * reach + 1)
+    return np.mean([wide[dy:, dx:][:height, :width] for dy in steps for dx in steps], 0)
+
+
+def flight(seed: int) -> np.ndarray:
+    """A few balloons in a sky of their own, 96x96."""
+    rng = np.random.default_rng(seed)
+    picture = sky(rng, 192, 192)
+    for x in rng.permutation(3)[: rng.integers(2, 4)]:
+        y, radius = rng.uniform(45, 120), rng.uniform(18, 36)
+        picture = balloon(picture, y, 34 + 62 * x, radius, BALLOONS[rng.integers(len(BALLOONS))])
+    return shrink(picture)
+
+
+def sets_of_flights(count: int = 8) -> dict[str, list[np.ndarray]]:
+    """Three sets alike in what they show: to compare with, others, and those without detail."""
+    drawn = [flight(30 + index) for index in range(2 * count)]
+    others = drawn[count:]
+    return {
+        "flights": drawn[:count],
+        "flights_sharp": others,
+        "flights_smooth": [smoothed(picture) for picture in others],
+    }
+
+
 def main() -> None:
     INPUTS.mkdir(exist_ok=True)
     save("balloons.png", balloons())
@@ -272,6 +301,10 @@ def main() -> None:
         save(f"hills_{name}_mask.png", mask[..., None].repeat(3, 2))
     for name, picture in cobbles().items():
         save(f"cobbles_{name}.png", picture)
+    for name, pictures in sets_of_flights().items():
+        (INPUTS / name).mkdir(exist_ok=True)
+        for index, picture in enumerate(pictures):
+            save(f"{name}/{index}.png", picture)
 
 
 if __name__ == "__main__":

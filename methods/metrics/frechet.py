@@ -85,8 +85,8 @@ def _moments(samples: Tensor, weights: Tensor) -> Gaussian:
 def frechet_distance(first: Gaussian, second: Gaussian) -> float:
     """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), at least 0.
 
-    The trace of the root is the sum of the singular values of S1^(1/2) S2^(1/2), which covariances
-    of any rank have, and to the precision of the roots: no jitter is added.
+    With S = F F^T, the trace of the root is the sum of the singular values of F1^T F2: so it is had
+    for covariances of any rank without jitter, and precisely.
     Raises ValueError for different dimensions.
     """
     if first.dimensions != second.dimensions:
@@ -94,17 +94,20 @@ def frechet_distance(first: Gaussian, second: Gaussian) -> float:
             f"Gaussians of {first.dimensions} and {second.dimensions} dimensions have no distance; "
             "take both from the same features"
         )
-    roots = [_root(gaussian.covariance) for gaussian in (first, second)]
-    common = torch.linalg.svdvals(roots[0] @ roots[1]).sum()
+    factors = [_factor(gaussian.covariance) for gaussian in (first, second)]
+    common = torch.linalg.svdvals(factors[0].T @ factors[1]).sum()
     spread = first.covariance.trace() + second.covariance.trace() - 2 * common
     return max(float((first.mean - second.mean).square().sum() + spread), 0.0)
 
 
-def _root(covariance: Tensor) -> Tensor:
-    """The symmetric root; eigenvalues that are nothing but rounding count as 0."""
+def _factor(covariance: Tensor) -> Tensor:
+    """F (D, rank) with F F^T = covariance; eigenvalues that are nothing but rounding are left out.
+
+    A covariance of few samples has few columns, which is what makes the rest cheap.
+    """
     values, vectors = torch.linalg.eigh(covariance)
-    least = values.abs().max() * len(values) * torch.finfo(values.dtype).eps
-    return vectors * values.where(values > least, 0).sqrt() @ vectors.T
+    some = values > values.abs().max() * len(values) * torch.finfo(values.dtype).eps
+    return vectors[:, some] * values[some].sqrt()
 
 
 def few_samples(count: float, dimensions: int) -> str:

@@ -131,7 +131,7 @@ def test_a_file_that_nearly_fits_is_told_with_what_was_expected(tmp_path):
     assert "near.pth is not it: expected lin.weight of 1x4, which has 1x5" in message
     assert "part.pth is not it: expected lin.weight of 1x4" in message
     assert "whole.pth is not it: expected lin.weight of 1x4" in message
-    assert "other.pth" not in message and "1 file holds other networks" in message
+    assert "other.pth" not in message and "1 file of other networks" in message
 
 
 def test_broken_files_are_passed_over_and_told(tmp_path):
