@@ -82,8 +82,8 @@ def test_stand_ins_have_the_sockets_of_comfyuis_nodes(described):
 
 
 def test_examples_are_copied_for_the_first_press(server):
-    for path in INPUTS.iterdir():
-        copy = server.base / "input" / "internal_methods" / path.name
+    for path in (path for path in INPUTS.rglob("*") if path.is_file()):
+        copy = server.base / "input" / "internal_methods" / path.relative_to(INPUTS)
         assert copy.read_bytes() == path.read_bytes(), path.name
 
 
