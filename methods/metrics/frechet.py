@@ -143,7 +143,8 @@ def single_image_frechet(
     With InceptionStem this is SIFID as the code of SinGAN computes it (64 features before the
     first pooling, images at their own size); VggFirst and AlexFirst put other features in.
     result, reference: (B, 1 or 3, H, W), nominally [0, 1]; sizes may differ. region: (B or 1, 1, H,
-    W) weights, resized to the features by area; it holds for both, so that it needs one size.
+    W) weights, resized to the features by area; it holds for both, so that it needs one size, and
+    elsewhere the result counts as equal to the reference: outside of a fill the distance is 0.
     Raises ValueError for images that are too small, and for an empty or a misfitting region.
     """
     if region is not None and size_of(result) != size_of(reference):
@@ -152,10 +153,18 @@ def single_image_frechet(
             f"reference {by(size_of(reference))}"
         )
     distances = []
-    for *pair, where in one_by_one(result, reference, region):
-        first, second = (_places(image, network, where) for image in pair)
-        distances.append(frechet_distance(first, second))
+    for image, wanted, where in one_by_one(result, reference, region):
+        if where is not None:
+            image = torch.where(where > 0, image, wanted)
+        distances.append(_apart(image, wanted, network, where))
     return torch.tensor(distances, dtype=torch.float64)
+
+
+def _apart(image: Tensor, reference: Tensor, network: FeatureMap, region: Tensor | None) -> float:
+    if torch.equal(image, reference):
+        return 0.0  # exactly, which the roots of covariances would not give
+    first, second = (_places(each, network, region) for each in (image, reference))
+    return frechet_distance(first, second)
 
 
 def _places(image: Tensor, network: FeatureMap, region: Tensor | None) -> Gaussian:

@@ -3,11 +3,16 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
 
 from . import flip, pixels, structure
+from .backbones import ALEXNET, VGG16
 from .dists import DISTS_KINDS, DistsNetwork, dists
+from .frechet import few_places, single_image_frechet
+from .inception import INCEPTION_STEM, InceptionStem
+from .layers import AlexFirst, VggFirst
 from .lpips import LPIPS_ALEX_KINDS, LPIPS_VGG_KINDS, LpipsNetwork, lpips
 from .weights import WeightsKind
 
@@ -45,6 +50,25 @@ def _total_variation(result: Tensor, reference: Tensor, *, region: Tensor | None
 
 
 RGB = (1, 3)
+
+
+def _frechet(
+    name: str, kind: WeightsKind, layer: type[InceptionStem | VggFirst | AlexFirst]
+) -> Metric:
+    """The distance of two pictures' distributions of features, so that sizes may differ."""
+    return Metric(
+        name,
+        single_image_frechet,
+        "lower",
+        0.0,
+        (kind,),
+        layer,
+        aligned=False,
+        colours=RGB,
+        note=partial(few_places, layer),
+    )
+
+
 ENTRIES = [
     Metric("psnr", pixels.psnr, "higher", math.inf),
     Metric("ssim", structure.ssim, "higher", 1.0),
@@ -57,6 +81,9 @@ ENTRIES = [
     Metric("lpips_alex", lpips, "lower", 0.0, LPIPS_ALEX_KINDS, LpipsNetwork.alex, colours=RGB),
     Metric("lpips_vgg", lpips, "lower", 0.0, LPIPS_VGG_KINDS, LpipsNetwork.vgg, colours=RGB),
     Metric("dists", dists, "lower", 0.0, DISTS_KINDS, DistsNetwork, colours=RGB),
+    _frechet("sifid", INCEPTION_STEM, InceptionStem),
+    _frechet("single_frechet_vgg16", VGG16, VggFirst),
+    _frechet("single_frechet_alexnet", ALEXNET, AlexFirst),
 ]
 METRICS = {metric.name: metric for metric in ENTRIES}
 
