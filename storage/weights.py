@@ -35,7 +35,7 @@ class BrokenFile(ValueError):
     """A file that cannot be read, or holds no tensors."""
 
 
-_shapes: dict[Stamp, dict[str, Shape] | BrokenFile] = {}
+_shapes: dict[Stamp, dict[str, Shape] | str] = {}  # or what is wrong with the file
 _digests: dict[Stamp, str] = {}
 
 
@@ -101,10 +101,10 @@ def shapes_in(path: Path) -> dict[str, Shape]:
         try:
             _shapes[stamp] = _read_shapes(path)
         except BrokenFile as error:
-            _shapes[stamp] = error
+            _shapes[stamp] = str(error)
     known = _shapes[stamp]
-    if isinstance(known, BrokenFile):
-        raise known
+    if isinstance(known, str):
+        raise BrokenFile(known)
     return known
 
 
