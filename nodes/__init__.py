@@ -10,6 +10,7 @@ from .metrics import Compare, ErrorMap, ScoreTable
 from .patches import ApplyField, FieldPreview, PatchField
 from .pictures import LoadImage, SaveImage
 from .tiling import MakeTileable
+from .video_metrics import VideoCompare
 
 NODES = [
     PatchField,
@@ -24,6 +25,7 @@ NODES = [
     BoxMask,
     MovingMask,
     Compare,
+    VideoCompare,
     ErrorMap,
     FidFolder,
     ScoreTable,

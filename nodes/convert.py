@@ -48,6 +48,11 @@ def image(value: "Tensor", device: "torch.device", channels: int | None = None) 
     return value[..., :channels].movedim(-1, 1).to(device).float().contiguous()
 
 
+def clip(frames: "Tensor") -> "Tensor":
+    """Frames as this module gives them, (T, C, H, W), as one clip (1, C, T, H, W)."""
+    return frames.movedim(0, 1)[None]
+
+
 def mask(
     value: "Tensor | None", size: tuple[int, int], device: "torch.device", name: str = "mask"
 ) -> "Tensor | None":

@@ -14,6 +14,10 @@ FOLDER = Path(__file__).resolve().parents[1] / "workflows"
 FILES = sorted(FOLDER.glob("*.json"))
 LIMIT = 6 * 10**6  # bytes of pictures that the pack may bring
 
+# class -> the input that names a file
+LOADERS = dict.fromkeys(("LoadImage", "LoadImageMask", "InternalLoadImage"), "image")
+LOADERS["LoadVideo"] = "file"
+
 # A run in the tests takes seconds, not minutes: what the shipped settings are reduced by.
 QUICK = {
     "generate_wide": ["Settings.iterations=2"],
@@ -21,6 +25,7 @@ QUICK = {
     "generate_variations": ["Settings.count=2", "Settings.iterations=2"],
     "material_from_one_solve": ["Settings.iterations=2"],
     "rebuild_from_another": ["Settings.quality=fast"],
+    "score_a_clip": ["Patch Inpaint.iterations=1"],
 }
 
 
@@ -40,8 +45,8 @@ def test_a_workflow_is_complete(path, classes):
     assert titles.count("Settings") == titles.count("Result") == 1
     assert any(node["type"] == "MarkdownNote" for node in document["nodes"])
     for node in graph.nodes.values():
-        if node.kind in ("LoadImage", "LoadImageMask", "InternalLoadImage"):
-            folder, name = node.inputs["image"].split("/")
+        if node.kind in LOADERS:
+            folder, name = node.inputs[LOADERS[node.kind]].split("/")
             assert folder == "internal_methods" and (FOLDER / "inputs" / name).is_file()
     check_links(document)
 

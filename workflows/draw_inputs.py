@@ -1,4 +1,4 @@
-"""Draws the example pictures that are not photographs, into workflows/inputs/.
+"""Draws the example pictures and clips that are not photographs, into workflows/inputs/.
 
     python workflows/draw_inputs.py
 
@@ -291,6 +291,41 @@ def sets_of_flights(count: int = 8) -> dict[str, list[np.ndarray]]:
     }
 
 
+def pond(frames: int = 16) -> tuple[np.ndarray, np.ndarray]:
+    """Ripples that run over a pond, with film grain, (T, 128, 192, 3), and a mask."""
+    height, width, rng = 256, 384, np.random.default_rng(21)
+    y, _ = grid(height, width)
+    depth = 0.35 + y / height  # ripples look larger towards the viewer
+    waves = [noise(rng, height, width, cells) for cells in (9, 15, 24)]
+    steps = [(2, 1), (1, -3), (-1, 2)]  # pixels that each moves by between two frames
+    clip = []
+    for t in range(frames):
+        surface = sum(
+            np.roll(wave, (dy * t, dx * t), (0, 1)) * size
+            for wave, (dy, dx), size in zip(waves, steps, (1.0, 0.7, 0.45), strict=True)
+        )
+        slope = np.gradient(surface, axis=0) * 34 * depth
+        water = mix((0.07, 0.16, 0.19), (0.7, 0.8, 0.84), 0.42 + 0.5 * slope - 0.12 * y / height)
+        grain = 0.025 * rng.standard_normal((height // 2, width // 2, 1))
+        clip.append(shrink(water) + grain)
+    y, x = grid(height // 2, width // 2)
+    return np.stack(clip), np.hypot((y - 70) / 26, (x - 98) / 34) < 1
+
+
+def save_clip(name: str, clip: np.ndarray, rate: int) -> None:
+    """H.264 as every player shows it, at a quality that keeps the grain."""
+    import av
+
+    pixels = np.rint(np.clip(clip, 0, 1) * 255).astype(np.uint8)
+    with av.open(str(INPUTS / name), "w") as container:
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "10", "tune": "grain"})
+        stream.height, stream.width = pixels.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for picture in pixels:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
 def main() -> None:
     INPUTS.mkdir(exist_ok=True)
     save("balloons.png", balloons())
@@ -305,6 +340,9 @@ def main() -> None:
         (INPUTS / name).mkdir(exist_ok=True)
         for index, picture in enumerate(pictures):
             save(f"{name}/{index}.png", picture)
+    clip, mask = pond()
+    save_clip("pond.mp4", clip, 12)
+    save("pond_mask.png", mask[..., None].repeat(3, 2))
 
 
 if __name__ == "__main__":
