@@ -1,8 +1,8 @@
-"""Making a photo of a texture tile."""
+"""Making a photo of a texture tile, and measuring whether it does."""
 
 from . import convert, inputs
 from .api import io
-from .types import FieldSocket
+from .types import FieldSocket, ScoresSocket
 
 
 class MakeTileable(io.ComfyNode):
@@ -73,3 +73,46 @@ class MakeTileable(io.ComfyNode):
         )
         tile = convert.to_image(tiles)
         return io.NodeOutput(tile, convert.to_field(field), tile.repeat(1, 2, 2, 1))
+
+
+class Tileability(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="InternalTileability",
+            display_name="Tileability",
+            category="internal/metrics",
+            description=(
+                "How plainly a seam shows where the picture repeats: the break across its opposite "
+                "sides, against the breaks inside it. About 1 is no seam, 2 and more is one."
+            ),
+            inputs=[
+                io.Image.Input("image", tooltip="The tile, or a batch of them; at least 8 pixels."),
+                io.String.Input(
+                    "method",
+                    default="tile",
+                    tooltip="What made the picture: how the score table calls it.",
+                ),
+            ],
+            outputs=[
+                ScoresSocket.Output(
+                    display_name="scores",
+                    tooltip="seam_x (left meets right) and seam_y (top meets bottom), lower is "
+                    "better. For Score Table.",
+                ),
+                io.Image.Output(
+                    display_name="rolled",
+                    tooltip="The picture rolled by half its size, so that the seams cross in the "
+                    "middle.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, image, method):
+        from ..methods.metrics.tileability import tileability
+
+        picture = convert.image(image, convert.device("cpu"))
+        height, width = convert.size_of(image)
+        rolled = picture.roll((height // 2, width // 2), (2, 3))
+        return io.NodeOutput(tileability(picture, method=method), convert.to_image(rolled))
