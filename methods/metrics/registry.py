@@ -7,7 +7,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from . import flip, pixels, structure
+from . import flip, pixels, sharpness, structure
 from .backbones import ALEXNET, VGG16
 from .dists import DISTS_KINDS, DistsNetwork, dists
 from .frechet import few_places, single_image_frechet
@@ -77,6 +77,7 @@ ENTRIES = [
     Metric("l1", pixels.l1, "lower", 0.0),
     Metric("l2", pixels.l2, "lower", 0.0),
     Metric("tv", _total_variation, "", aligned=False),
+    Metric("sharpness", sharpness.sharpness, "lower", 0.0),
     Metric("flip", flip.flip, "lower", 0.0, colours=RGB, clips=True),
     Metric("lpips_alex", lpips, "lower", 0.0, LPIPS_ALEX_KINDS, LpipsNetwork.alex, colours=RGB),
     Metric("lpips_vgg", lpips, "lower", 0.0, LPIPS_VGG_KINDS, LpipsNetwork.vgg, colours=RGB),
