@@ -9,12 +9,7 @@ from torch import Tensor
 from .inpaint import inpaint
 from .steps import Callback
 
-DEFAULT = """\
-patch 7: method=patch patch_size=7
-patch 5: method=patch patch_size=5
-patch 11: method=patch patch_size=11
-patch 7 smooth: method=patch patch_size=7 upsample=image
-"""
+EXAMPLE = "patch 7: method=patch patch_size=7"
 
 
 class Fill(Protocol):
@@ -109,7 +104,7 @@ def read_candidates(text: str, *, backend: str = "auto") -> list[Candidate]:
             raise ValueError(f"candidates, line {number} ({line!r}): {error}") from None
         candidates.append(candidate)
     if not candidates:
-        raise ValueError(f"there is no candidate; write one a line, such as\n{DEFAULT}")
+        raise ValueError(f"there is no candidate; write one a line, such as `{EXAMPLE}`")
     return candidates
 
 
@@ -117,7 +112,7 @@ def _read(line: str, backend: str) -> Candidate:
     name, colon, rest = line.partition(":")
     name = name.strip()
     if not colon or not name:
-        raise ValueError("write `name: method=patch patch_size=7`")
+        raise ValueError(f"a name, a colon and settings are needed, such as `{EXAMPLE}`")
     words = [word.partition("=") for word in rest.split()]
     odd = [key for key, sign, value in words if not (key and sign and value)]
     if odd:

@@ -50,7 +50,7 @@ def _shapes(hole: Tensor, margin: int) -> Iterator[tuple[Tensor, tuple[int, int,
     (top, left), shape = _cut(hole)
     height, width = hole.shape[2:]
     bottom, right = height - top - shape.shape[2], width - left - shape.shape[3]
-    own = tuple(min(margin, side) for side in (top, bottom, left, right))
+    own = (min(margin, top), min(margin, bottom), min(margin, left), min(margin, right))
     for flip in FLIPS:
         yield shape.flip(flip), own
         yield shape.flip(flip), (0, 0, 0, 0)

@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from .metrics.compare import compare
 from .metrics.registry import METRICS
 from .metrics.scores import Score
 from .metrics.weights import WeightsSource
-from .morphology import bounding_box
+from .morphology import bounding_box, grown
 from .steps import Callback, Step
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,7 @@ JUDGES = ("lpips_alex", "lpips_vgg", "dists", "flip", "patch_ot", "sharpness")
 SHOWN = ("psnr", "ssim")  # reported, not judged by: the blur of an average would win
 AROUND = 64  # pixels around a hidden region that metrics see
 SIGHT = 0.5  # of the longer side of a hidden region: what the sheet shows around it
+OUTLINE = torch.tensor([1.0, 0.85, 0.0]).view(1, 3, 1, 1)
 ALIKE = 1e-9  # mean ranks that do not differ
 
 
@@ -48,10 +49,11 @@ class SelfTest:
 class _Attempt:
     """One candidate at one place: what it made, or why it could not."""
 
+    name: str
     fill: Tensor | None
     seconds: float
-    rows: list[Score]
     error: str = ""
+    rows: list[Score] = field(default_factory=list)
 
 
 def self_test(
@@ -90,15 +92,15 @@ def self_test(
         log.warning("there are %d places for the hole to hide it at, not %d", len(hidden), trials)
     attempts: list[list[_Attempt]] = []
     for place, region in enumerate(hidden):
-        given, holes = _blanked(image, (mask > 0) | region), ((mask > 0) | region).float()
+        unknown = (mask > 0) | region
+        given, holes = _blanked(image, unknown), unknown.to(image.dtype)
+        part = place * len(candidates)
         attempts.append([])
         for number, candidate in enumerate(candidates):
-            step = _Part(callback, place * len(candidates) + number, len(hidden) * len(candidates))
-            attempt = _attempt(candidate, given, holes, seed + place, step)
-            if attempt.fill is not None:
-                about = {"method": candidate.name, "image": f"place {place + 1}"}
-                attempt.rows = _scored(attempt, image, region, names, weights, about, step)
-            attempts[-1].append(attempt)
+            step = _Part(callback, part + number, len(hidden) * len(candidates))
+            attempts[-1].append(_attempt(candidate, given, holes, seed + place, step))
+            step.finish(image)
+        _score(attempts[-1], image, region, names, weights, place, step.poll)
     ranks, judges = _mean_ranks(attempts)
     best = _best(ranks, attempts)
     summary = _summary(candidates, ranks, judges, attempts, best)
@@ -120,6 +122,9 @@ class _Part:
     def __call__(self, step: Step) -> None:
         done = self.part * self.PIECES + self.PIECES * step.done // max(1, step.total)
         self.tell(Step(done, self.parts * self.PIECES, 0, 1, step.image))
+
+    def finish(self, image: Tensor) -> None:
+        self.tell(Step((self.part + 1) * self.PIECES, self.parts * self.PIECES, 0, 1, image))
 
     def poll(self, _: Step) -> None:
         """While it is scored: the same again, so that cancel comes through."""
@@ -154,54 +159,63 @@ def _blanked(image: Tensor, holes: Tensor) -> Tensor:
 def _attempt(
     candidate: Candidate, image: Tensor, holes: Tensor, seed: int, callback: Callback
 ) -> _Attempt:
-    started = time.perf_counter()
+    started, fill, error = time.perf_counter(), None, ""
     try:
         fill = candidate.fill(image, holes, source_mask=1 - holes, seed=seed, callback=callback)
-    except ValueError as error:
-        return _Attempt(None, time.perf_counter() - started, [], str(error))
-    return _Attempt(fill, time.perf_counter() - started, [])
+    except ValueError as refusal:
+        error = str(refusal)
+    return _Attempt(candidate.name, fill, time.perf_counter() - started, error)
 
 
-def _scored(
-    attempt: _Attempt,
+def _score(
+    attempts: list[_Attempt],
     truth: Tensor,
     region: Tensor,
     names: Sequence[str],
     weights: WeightsSource | None,
-    about: dict[str, str],
-    callback: "_Part",
-) -> list[Score]:
-    """A row for each metric, inside the hidden region; of a clip, the mean over its frames."""
-    assert attempt.fill is not None
+    place: int,
+    poll: Callback,
+) -> None:
+    """Give every attempt at a place its rows, one for each metric, inside the hidden region.
+
+    All are compared at once, so that networks are loaded once.
+    """
+    made = [attempt for attempt in attempts if attempt.fill is not None]
     frames = [frame for frame in range(len(region)) if region[frame].any()]
     box = bounding_box(region.any(0, keepdim=True), AROUND)
-    colours = 3 if truth.shape[1] >= 3 else 1
-    part = (frames, slice(None, colours), *box)
+    part = (frames, slice(None, 3 if truth.shape[1] >= 3 else 1), *box)
+    fills = [attempt.fill[part] for attempt in made if attempt.fill is not None]
+    if not fills:
+        return
     rows = compare(
-        attempt.fill[part],
-        truth[part],
-        mask=region[(frames, slice(None), *box)].float(),
+        torch.cat(fills),
+        truth[part].repeat(len(fills), 1, 1, 1),
+        mask=region[(frames, slice(None), *box)].float().repeat(len(fills), 1, 1, 1),
         metrics=names,
         weights=weights,
-        method=about["method"],
-        callback=callback.poll,
+        images=[str(number) for number in range(len(fills)) for _ in frames],
+        callback=poll,
     )
-    found = []
-    for name in names:
-        own = [row for row in rows if row.metric == name]
-        inside = [row for row in own if row.region == "inside"] or own
-        row = replace(inside[0], **about, region="inside")
-        values = [each.value for each in inside if not math.isnan(each.value)]
-        if len(frames) > 1 and values:
-            note = f"mean of {len(values)} frames"
-            row = replace(
-                row,
-                value=sum(values) / len(values),
-                seconds=round(sum(each.seconds for each in inside), 4),
-                note="; ".join(filter(None, (row.note, note))),
-            )
-        found.append(row)
-    return found
+    for number, attempt in enumerate(made):
+        for name in names:
+            own = [row for row in rows if row.image == str(number) and row.metric == name]
+            inside = [row for row in own if row.region == "inside"] or own
+            where = {"method": attempt.name, "image": f"place {place + 1}", "region": "inside"}
+            attempt.rows.append(replace(_mean(inside), **where))
+
+
+def _mean(rows: Sequence[Score]) -> Score:
+    """One row for those of the frames of a clip."""
+    values = [row.value for row in rows if not math.isnan(row.value)]
+    if len(rows) == 1 or not values:
+        return rows[0]
+    notes = dict.fromkeys(row.note for row in rows if row.note)
+    return replace(
+        rows[0],
+        value=sum(values) / len(values),
+        seconds=round(sum(row.seconds for row in rows), 4),
+        note="; ".join([*notes, f"mean of {len(values)} frames"]),
+    )
 
 
 def _mean_ranks(attempts: list[list[_Attempt]]) -> tuple[list[float], list[str]]:
@@ -271,7 +285,7 @@ def _summary(
                 ranks[index],
                 "lower",
                 seconds=round(_seconds(attempts, index), 4),
-                note=f"recommended: {note}" if index == best else note,
+                note=f"{candidate.name} is recommended: {note}" if index == best else note,
             )
         )
         for number, place in enumerate(attempts, 1):
@@ -320,9 +334,10 @@ def _sheet(
         one = region[frame][None]
         longest = max(s.stop - s.start for s in bounding_box(one, 0))
         box = (slice(None), slice(None), *bounding_box(one, round(SIGHT * longest)))
-        truth = image[frame][None, :3]
-        where = torch.where(one | hole[frame], 0.25 * truth, truth)
-        where = torch.where(one, 1 - 0.75 * (1 - truth), where)
+        truth = image[frame][None, :3].expand(-1, 3, -1, -1)
+        line = grown(one, max(1, max(size_of(image)) // 128)) & ~one
+        where = torch.where(hole[frame], 0.25 * truth, truth)
+        where = torch.where(line, OUTLINE.to(truth), where)
         failed = torch.full_like(truth[box], 0.5)
         fills = [failed if each.fill is None else each.fill[frame][None, :3][box] for each in place]
         rows.append([where, truth[box], *fills])
@@ -333,5 +348,5 @@ def _sheet(
         f"{candidate.name}\nrank {rank:.2f}{', recommended' if index == best else ''}"
         for index, (candidate, rank) in enumerate(zip(candidates, ranks, strict=True))
     ]
-    headings = ["hidden (light), hole (dark)", "what was there", *heads]
+    headings = ["outlined: hidden\ndark: the real hole", "what was there", *heads]
     return contact_sheet(rows, headings, captions)

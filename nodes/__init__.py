@@ -9,7 +9,8 @@ from .masks import BoxMask, BrushMask, LargeMask, MovingMask
 from .metrics import Compare, ErrorMap, ScoreTable
 from .patches import ApplyField, FieldPreview, PatchField
 from .pictures import LoadImage, SaveImage
-from .tiling import MakeTileable
+from .self_test import SelfTest
+from .tiling import MakeTileable, Tileability
 from .video_metrics import VideoCompare
 
 NODES = [
@@ -28,6 +29,8 @@ NODES = [
     VideoCompare,
     ErrorMap,
     FidFolder,
+    Tileability,
+    SelfTest,
     ScoreTable,
     LoadImage,
     SaveImage,

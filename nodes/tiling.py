@@ -88,11 +88,7 @@ class Tileability(io.ComfyNode):
             ),
             inputs=[
                 io.Image.Input("image", tooltip="The tile, or a batch of them; at least 8 pixels."),
-                io.String.Input(
-                    "method",
-                    default="tile",
-                    tooltip="What made the picture: how the score table calls it.",
-                ),
+                inputs.method("tile"),
             ],
             outputs=[
                 ScoresSocket.Output(

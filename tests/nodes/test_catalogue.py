@@ -69,6 +69,9 @@ def test_a_help_page_tells_the_defaults_as_they_are(id):
     for name, (kind, options) in sockets(INFO[id]).items():
         if kind in ("INT", "FLOAT", "STRING") or (kind == "COMBO" and "default" in options):
             default = options["default"]
+            if "\n" in str(default):  # more than a cell of the table holds
+                assert default in page
+                continue
             assert told[name] == (f"{default:g}" if kind == "FLOAT" else str(default)), name
 
 
