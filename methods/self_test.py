@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 JUDGES = ("lpips_alex", "lpips_vgg", "dists", "flip", "patch_ot", "sharpness")
 SHOWN = ("psnr", "ssim")  # reported, not judged by: the blur of an average would win
-AROUND = 64  # pixels around a hidden region that metrics see
+AROUND = 32  # pixels around a hidden region that metrics see
 SIGHT = 0.5  # of the longer side of a hidden region: what the sheet shows around it
 OUTLINE = torch.tensor([1.0, 0.85, 0.0]).view(1, 3, 1, 1)
 ALIKE = 1e-9  # mean ranks that do not differ
@@ -192,6 +192,7 @@ def _score(
         truth[part].repeat(len(fills), 1, 1, 1),
         mask=region[(frames, slice(None), *box)].float().repeat(len(fills), 1, 1, 1),
         metrics=names,
+        only=["inside"],
         weights=weights,
         images=[str(number) for number in range(len(fills)) for _ in frames],
         callback=poll,
@@ -199,9 +200,8 @@ def _score(
     for number, attempt in enumerate(made):
         for name in names:
             own = [row for row in rows if row.image == str(number) and row.metric == name]
-            inside = [row for row in own if row.region == "inside"] or own
             where = {"method": attempt.name, "image": f"place {place + 1}", "region": "inside"}
-            attempt.rows.append(replace(_mean(inside), **where))
+            attempt.rows.append(replace(_mean(own), **where))
 
 
 def _mean(rows: Sequence[Score]) -> Score:

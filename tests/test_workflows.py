@@ -24,6 +24,7 @@ QUICK = {
     "paint_to_image": ["Settings.iterations=2"],
     "generate_variations": ["Settings.count=2", "Settings.iterations=2"],
     "material_from_one_solve": ["Settings.iterations=2"],
+    "self_test": ["Settings.trials=1"],
     "rebuild_from_another": ["Settings.quality=fast"],
     "score_a_clip": ["Patch Inpaint.iterations=1"],
 }

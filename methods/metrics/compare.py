@@ -12,7 +12,7 @@ from ..checks import by, check_image, check_mask, size_of
 from ..steps import Callback, Progress
 from .regions import RING, regions
 from .registry import Metric, chosen
-from .scores import Score
+from .scores import REGIONS, Score
 from .weights import MissingWeights, WeightsSource
 
 NAN = float("nan")
@@ -25,6 +25,7 @@ def compare(
     mask: Tensor | None = None,
     metrics: Sequence[str] | None = None,
     ring: int = RING,
+    only: Sequence[str] | None = None,
     weights: WeightsSource | None = None,
     method: str = "result",
     images: Sequence[str] | None = None,
@@ -35,9 +36,10 @@ def compare(
 
     result: (B, C, H, W), nominally [0, 1]; reference: the same, or one for all; of another size
     only where no chosen metric compares pixel by pixel. mask: (B or 1, 1, H, W); with one, the
-    regions inside, ring (`ring` pixels wide) and outside are scored besides all. metrics: names,
-    None for every one there is. weights: where pretrained networks are read from. images: names of
-    the pictures. settings: of metrics that take some (patch_size, samples, seed).
+    regions inside, ring (`ring` pixels wide) and outside are scored besides all; or `only` those
+    named. metrics: names, None for every one there is. weights: where pretrained networks are read
+    from. images: names of the pictures. settings: of metrics that take some (patch_size, samples,
+    seed).
 
     For a region of a metric that compares pixel by pixel, the result is first replaced by the
     reference everywhere else, so that only the region's own errors count: outside the mask of a
@@ -48,6 +50,10 @@ def compare(
     """
     wanted = chosen(None if metrics is None else list(metrics))
     _check(result, reference, mask, wanted)
+    there = REGIONS if mask is not None else ("all",)
+    if not set(only or ()) <= set(there):
+        told = "" if mask is not None else " without a mask"
+        raise ValueError(f"only {', '.join(only or ())}: there is {', '.join(there)}{told}")
     if images is None:
         images = [str(index) for index in range(len(result))]
     if len(images) != len(result):
@@ -61,6 +67,7 @@ def compare(
             reference[index % len(reference)][None],
             None if mask is None else mask[index % len(mask)][None],
             ring,
+            only,
         )
         for number, metric in enumerate(wanted):
             rows += one.score(metric, networks, settings, {"method": method, "image": name})
@@ -97,11 +104,20 @@ class Networks:
 class _Picture:
     """One picture, its reference and the regions of its mask."""
 
-    def __init__(self, result: Tensor, reference: Tensor, mask: Tensor | None, ring: int):
+    def __init__(
+        self,
+        result: Tensor,
+        reference: Tensor,
+        mask: Tensor | None,
+        ring: int,
+        only: Sequence[str] | None,
+    ):
         self.result, self.reference = result, reference
         self.regions: dict[str, Tensor | None] = {"all": None}
         if mask is not None:
             self.regions |= {k: v for k, v in regions(mask, ring).items() if k != "all"}
+        if only is not None:
+            self.regions = {name: self.regions[name] for name in only}
         low = float(torch.minimum(result.min(), reference.min()))
         high = float(torch.maximum(result.max(), reference.max()))
         self.beyond = "" if low >= 0 and high <= 1 else f"values from {low:.4g} to {high:.4g}"

@@ -8,7 +8,7 @@ from internal_methods.methods.contact_sheet import GAP, contact_sheet
 def test_pictures_stand_in_rows_and_columns_in_their_proportions():
     red, grey = torch.zeros(1, 3, 20, 10), torch.full((1, 1, 10, 40), 0.6)
     red[:, 0] = 1
-    sheet = contact_sheet([[red, grey], [grey, red]], ["a", "b"], [["", ""], ["", ""]], side=40)
+    sheet = contact_sheet([[red, grey], [grey, red]], ["", ""], [["", ""]] * 2, side=40)
     assert sheet.shape[:2] == (1, 3) and sheet.shape[3] == 3 * GAP + 80
     is_red = (sheet[0] - torch.tensor([1.0, 0, 0]).view(3, 1, 1)).abs().sum(0) < 0.02
     is_grey = (sheet[0] - 0.6).abs().sum(0) < 0.02

@@ -129,3 +129,14 @@ def test_not_a_number_is_refused():
     broken[0, 0, 3, 3] = math.nan
     with pytest.raises(ValueError, match="1 values of result are NaN"):
         compare(broken, picture(1))
+
+
+def test_only_the_regions_asked_for_are_scored():
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., 8:20, 8:20] = 1
+    every = {row.region: row for row in compare(image.flip(3), image, mask=mask, metrics=["l1"])}
+    [inside] = compare(image.flip(3), image, mask=mask, metrics=["l1"], only=["inside"])
+    assert (inside.region, inside.value) == ("inside", every["inside"].value)
+    with pytest.raises(ValueError, match="only inside: there is all without a mask"):
+        compare(image, image, metrics=["l1"], only=["inside"])
