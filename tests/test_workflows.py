@@ -27,6 +27,7 @@ QUICK = {
     "self_test": ["Settings.trials=1"],
     "rebuild_from_another": ["Settings.quality=fast"],
     "score_a_clip": ["Patch Inpaint.iterations=1"],
+    "score_a_fill": ["Settings.metrics=psnr,ssim,flip,coherence"],
 }
 
 

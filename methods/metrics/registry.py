@@ -7,7 +7,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from . import flip, pixels, sharpness, structure
+from . import copying, flip, patch_transport, pixels, sharpness, similarity, structure
 from .backbones import ALEXNET, VGG16
 from .dists import DISTS_KINDS, DistsNetwork, dists
 from .frechet import few_places, single_image_frechet
@@ -50,6 +50,7 @@ def _total_variation(result: Tensor, reference: Tensor, *, region: Tensor | None
 
 
 RGB = (1, 3)
+PATCHES = ("patch_size", "seed", "backend")
 
 
 def _frechet(
@@ -69,6 +70,11 @@ def _frechet(
     )
 
 
+def _of_patches(name: str, measure: Callable[..., Tensor], better: str, perfect: float) -> Metric:
+    note = similarity.similarity_note if better else None
+    return Metric(name, measure, better, perfect, aligned=False, settings=PATCHES, note=note)
+
+
 ENTRIES = [
     Metric("psnr", pixels.psnr, "higher", math.inf),
     Metric("ssim", structure.ssim, "higher", 1.0),
@@ -85,6 +91,19 @@ ENTRIES = [
     _frechet("sifid", INCEPTION_STEM, InceptionStem),
     _frechet("single_frechet_vgg16", VGG16, VggFirst),
     _frechet("single_frechet_alexnet", ALEXNET, AlexFirst),
+    Metric(
+        "patch_ot",
+        patch_transport.patch_ot,
+        "lower",
+        0.0,
+        aligned=False,
+        settings=(*PATCHES, "samples"),
+        note=patch_transport.patch_ot_note,
+    ),
+    _of_patches("coherence", similarity.coherence, "lower", 0.0),
+    _of_patches("completeness", similarity.completeness, "lower", 0.0),
+    _of_patches("copy_rate", copying.copy_rate, "", 1.0),
+    _of_patches("copy_one_shift", copying.copy_one_shift, "", 1.0),
 ]
 METRICS = {metric.name: metric for metric in ENTRIES}
 
