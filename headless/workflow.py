@@ -15,6 +15,8 @@ from .errors import UserError
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 COMMENTS = {"Note", "MarkdownNote"}
 MUTED, BYPASSED = 2, 4
+# What the canvas adds to a prompt for itself, to show pictures and clips on nodes.
+PREVIEWS = {"$$canvas-image-preview", "$$comfy_animation_preview", "video-preview"}
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ def _is_prompt(document: dict) -> bool:
 def _prompt_node(id: str, entry: dict) -> Node:
     inputs = {}
     for name, value in entry.get("inputs", {}).items():
+        if name in PREVIEWS:
+            continue
         if isinstance(value, list):
             if len(value) != 2 or not isinstance(value[1], int):
                 raise UserError(

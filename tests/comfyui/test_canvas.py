@@ -15,7 +15,7 @@ from PIL import Image
 
 from internal_methods.headless.command import main
 from internal_methods.headless.run import descriptions, node_classes
-from internal_methods.headless.workflow import load, read
+from internal_methods.headless.workflow import PREVIEWS, load, read
 
 playwright = pytest.importorskip("playwright.sync_api")
 
@@ -25,9 +25,11 @@ SHOTS = os.environ.get("CANVAS_SHOTS")
 LOADED = "window.app && window.app.vueAppReady && window.app.graph && window.app.extensionManager"
 MISSING = """app.graph._nodes.map(n => n.type)
   .filter(type => !(type in LiteGraph.registered_node_types))"""
-# Every node's rectangle with its title bar, and the size that its content needs.
+# Every node's rectangle with its title bar, and the size that its content needs; a preview of a
+# video asks for more than the node's width, whatever that is.
 LAYOUT = """app.graph._nodes.map(n => ({
-  title: n.title, box: [...n.getBounding()], size: [...n.size], needs: [...n.computeSize()]
+  title: n.title, box: [...n.getBounding()], size: [...n.size],
+  needs: [n.type == 'LoadVideo' ? 0 : n.computeSize()[0], n.computeSize()[1]]
 }))"""
 DROP = """async ([data, name]) => {
   const bytes = Uint8Array.from(atob(data), c => c.charCodeAt(0))
@@ -75,10 +77,9 @@ def describe():
 
 
 def without_previews(prompt: dict) -> dict:
-    """Without what the canvas adds for itself, to show pictures and text on nodes."""
-    shown = ("$$canvas-image-preview", "$$comfy_animation_preview")
+    """Without what the canvas adds for itself, to show pictures and clips on nodes."""
     return {
-        id: node | {"inputs": {k: v for k, v in node["inputs"].items() if k not in shown}}
+        id: node | {"inputs": {k: v for k, v in node["inputs"].items() if k not in PREVIEWS}}
         for id, node in prompt.items()
     }
 

@@ -38,6 +38,13 @@ def test_the_canvas_format_gives_the_same_graph_as_the_api_format(describe):
     }
 
 
+def test_what_the_canvas_adds_to_show_previews_is_left_out(describe):
+    plain = read(canvas.invert_and_save(), describe).prompt()
+    shown = {id: node | {"inputs": dict(node["inputs"])} for id, node in plain.items()}
+    shown["1"]["inputs"] |= {"video-preview": "", "$$canvas-image-preview": "x"}
+    assert read(shown, describe).prompt() == plain
+
+
 def test_links_as_objects_are_read_too(describe):
     listed = canvas.invert_and_save()
     objects = canvas.invert_and_save()
