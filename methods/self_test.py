@@ -220,22 +220,28 @@ def _mean(rows: Sequence[Score]) -> Score:
 
 def _mean_ranks(attempts: list[list[_Attempt]]) -> tuple[list[float], list[str]]:
     """The mean rank of each candidate over places and judges, and the judges there were."""
-    totals, count, judges = [0.0] * len(attempts[0]), 0, []
-    for place in attempts:
-        for judge in JUDGES:
-            values = [_value(attempt, judge) for attempt in place]
-            if all(math.isnan(value) for value in values):
-                continue
-            if judge not in judges:
-                judges.append(judge)
-            count += 1
-            for index, rank in enumerate(_ranks(values)):
-                totals[index] += rank
-    if not count:
+    ranked = [_ranks_at(place) for place in attempts]
+    every = [ranks for place in ranked for ranks in place.values()]
+    if not every:
         errors = [attempt.error for place in attempts for attempt in place if attempt.error]
         notes = [row.note for place in attempts for attempt in place for row in attempt.rows]
         raise ValueError(f"no candidate could be judged: {(errors + notes + ['no metric'])[0]}")
-    return [total / count for total in totals], judges
+    judges = [judge for judge in JUDGES if any(judge in place for place in ranked)]
+    return _column_means(every), judges
+
+
+def _ranks_at(place: list[_Attempt]) -> dict[str, list[float]]:
+    """The ranks of all candidates at one place, by every judge that has a value there."""
+    values = {judge: [_value(attempt, judge) for attempt in place] for judge in JUDGES}
+    return {
+        judge: _ranks(each)
+        for judge, each in values.items()
+        if not all(math.isnan(value) for value in each)
+    }
+
+
+def _column_means(rows: Sequence[Sequence[float]]) -> list[float]:
+    return [sum(column) / len(rows) for column in zip(*rows, strict=True)]
 
 
 def _value(attempt: _Attempt, metric: str) -> float:
@@ -342,7 +348,11 @@ def _sheet(
         fills = [failed if each.fill is None else each.fill[frame][None, :3][box] for each in place]
         rows.append([where, truth[box], *fills])
         told = f"place {number}" if len(image) == 1 else f"place {number}, frame {frame + 1}"
-        below = ["failed" if each.fill is None else f"{each.seconds:.1f} s" for each in place]
+        here = _column_means(list(_ranks_at(place).values())) or [math.nan] * len(place)
+        below = [
+            "failed" if each.fill is None else f"rank {rank:.2f} here"
+            for each, rank in zip(place, here, strict=True)
+        ]
         captions.append([told, "", *below])
     heads = [
         f"{candidate.name}\nrank {rank:.2f}{', recommended' if index == best else ''}"

@@ -181,13 +181,21 @@ def working(id: str, described: dict) -> dict:
     """A graph in which the node has minutes to do, or so long as its settings allow."""
     image = {"class_type": "LoadImage", "inputs": {"image": "noise.png"}}
     mask = {"class_type": "LoadImageMask", "inputs": {"image": "hole.png", "channel": "red"}}
+    other = {"class_type": "ImageInvert", "inputs": {"image": ["1", 0]}}
     sources, inputs = {"IMAGE": ["1", 0], "MASK": ["2", 0]}, {}
     for name in described[id]["input_order"]["required"]:
         kind, options = sockets(described[id])[name]
         inputs[name] = sources.get(kind) or LONGEST.get(name, options.get("default"))
     graph = {"1": image, "2": mask, "3": {"class_type": id, "inputs": inputs}}
-    result = ["3", 0]
-    if described[id]["output"][0] != "IMAGE":
+    if "result" in inputs:  # a clip, and not the reference itself: that is compared at once
+        clip = {"image": ["6", 0], "amount": 6}
+        graph |= {"6": other, "7": {"class_type": "RepeatImageBatch", "inputs": clip}}
+        inputs["result"] = ["7", 0]
+    result, first = ["3", 0], described[id]["output"][0]
+    if first == "INTERNAL_SCORES":
+        table = {"scores": result, "plot_region": "auto"}
+        return graph | {"4": {"class_type": "InternalScoreTable", "inputs": table}}
+    if first != "IMAGE":
         graph["4"] = {"class_type": "InternalFieldPreview", "inputs": {"field": result}}
         result = ["4", 0]
     return graph | {"5": {"class_type": "PreviewImage", "inputs": {"images": result}}}
@@ -197,7 +205,7 @@ def working(id: str, described: dict) -> dict:
 def test_cancel_ends_a_long_run_soon(id, server, described):
     pixels = np.random.default_rng(2).integers(0, 256, (1024, 1024, 3), dtype=np.uint8)
     hole = np.zeros_like(pixels)
-    hole[200:800, 200:800] = 255
+    hole[100:900, 50:450] = 255  # there is room for another of its shape
     Image.fromarray(pixels).save(server.base / "input" / "noise.png")
     Image.fromarray(hole).save(server.base / "input" / "hole.png")
     job = server.queue(working(id, described))
