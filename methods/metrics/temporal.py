@@ -195,4 +195,4 @@ def _mean(levels: list[Tensor] | Tensor, of: str) -> Tensor:
     if len(levels) == 0:
         raise ValueError(f"the region has no pixels {of}; use a larger region, or a longer clip")
     levels = torch.stack(levels) if isinstance(levels, list) else levels
-    return levels.double().mean()
+    return levels.cpu().double().mean()  # not every device has float64
