@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 JUDGES = ("lpips_alex", "lpips_vgg", "dists", "flip", "patch_ot", "sharpness")
 SHOWN = ("psnr", "ssim")  # reported, not judged by: the blur of an average would win
 AROUND = 32  # pixels around a hidden region that metrics see
+SAMPLES = 512  # patches of each fill that patch transport compares, the same places for all
 SIGHT = 0.5  # of the longer side of a hidden region: what the sheet shows around it
 OUTLINE = torch.tensor([1.0, 0.85, 0.0]).view(1, 3, 1, 1)
 ALIKE = 1e-9  # mean ranks that do not differ
@@ -195,6 +196,7 @@ def _score(
         only=["inside"],
         weights=weights,
         images=[str(number) for number in range(len(fills)) for _ in frames],
+        samples=SAMPLES,
         callback=poll,
     )
     for number, attempt in enumerate(made):
