@@ -9,6 +9,7 @@ from .masks import BoxMask, BrushMask, LargeMask, MovingMask
 from .metrics import Compare, ErrorMap, ScoreTable
 from .patches import ApplyField, FieldPreview, PatchField
 from .pictures import LoadImage, SaveImage
+from .sample_metrics import Diversity, SingleImageScore
 from .self_test import SelfTest
 from .tiling import MakeTileable, Tileability
 from .video_metrics import VideoCompare
@@ -26,6 +27,8 @@ NODES = [
     BoxMask,
     MovingMask,
     Compare,
+    SingleImageScore,
+    Diversity,
     VideoCompare,
     ErrorMap,
     FidFolder,

@@ -27,6 +27,10 @@ QUICK = {
     "self_test": ["Settings.trials=1"],
     "rebuild_from_another": ["Settings.quality=fast"],
     "score_a_clip": ["Patch Inpaint.iterations=1"],
+    "score_generation": [
+        *["PSin.count=2", "PSin.iterations=2", "Settings.count=2", "Settings.iterations=2"],
+        *["Score of PSin.samples=300", "Score of PSinOT.samples=300"],
+    ],
     "score_a_fill": ["Settings.metrics=psnr,ssim,flip,coherence"],
 }
 

@@ -8,6 +8,7 @@ import math
 from torch import Tensor
 
 from ..checks import check_image
+from .scores import Score
 
 
 def diversity(samples: Tensor, reference: Tensor | None = None) -> float:
@@ -35,6 +36,19 @@ def diversity(samples: Tensor, reference: Tensor | None = None) -> float:
     if spread == 0:
         return math.inf if deviation else 0.0
     return deviation / spread
+
+
+def diversity_scores(
+    samples: Tensor, reference: Tensor | None = None, method: str = "result"
+) -> list[Score]:
+    """Rows: pixel_deviation in the units of the values, and with a reference diversity."""
+    about = {"method": method, "image": f"{len(samples)} samples", "region": "all"}
+    rows = [Score(**about, metric="pixel_deviation", value=diversity(samples), better="higher")]
+    if reference is not None:
+        value = diversity(samples, reference)
+        note = "standard deviation of the samples divided by that of the reference's intensity"
+        rows.append(Score(**about, metric="diversity", value=value, better="higher", note=note))
+    return rows
 
 
 def deviation_picture(samples: Tensor) -> Tensor:
