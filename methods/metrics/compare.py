@@ -60,6 +60,7 @@ def compare(
         raise ValueError(f"{len(images)} names do not fit {len(result)} pictures")
     networks = Networks(weights)
     progress = Progress(callback, len(result) * len(wanted), 1)
+    settings["poll"] = progress.poll
     rows: list[Score] = []
     for index, name in enumerate(images):
         one = _Picture(
@@ -69,6 +70,7 @@ def compare(
             ring,
             only,
         )
+        progress.report(one.result, 0, index * len(wanted))  # so that the first can be interrupted
         for number, metric in enumerate(wanted):
             rows += one.score(metric, networks, settings, {"method": method, "image": name})
             progress.report(one.result, 0, index * len(wanted) + number + 1)

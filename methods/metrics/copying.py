@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...backends.threads import kernels_only
-from .patch_sets import PatchSets, patch_sets
+from .patch_sets import PatchSets, Poll, patch_sets
 
 SAME = 1 / 255  # root mean square over a patch up to which it is a copy: rounding, not change
 SHIFTS = 16  # the most frequent ones, tried for copying in one piece
@@ -25,6 +25,7 @@ def copy_rate(
     patch_size: int = 11,
     seed: int = 0,
     backend: str = "auto",
+    poll: Poll | None = None,
 ) -> Tensor:
     """The share of the result's whole patches that stand in the reference verbatim, (B,) float64.
 
@@ -34,9 +35,10 @@ def copy_rate(
     result: (B, C, H, W). reference: (B or 1, C, H2, W2). region: (B or 1, 1, H, W): the patches
         centred where it is not 0, against all of the reference. patch_size: odd; larger is
         stricter.
-    The copies are searched for (PatchMatch), so a few may be missed: from below.
+    The copies are searched for (PatchMatch), so a few may be missed: from below. poll: called now
+    and then; may raise to interrupt.
     """
-    sets = patch_sets(result, reference, patch_size, region, seed, backend)
+    sets = patch_sets(result, reference, patch_size, region, seed, backend, poll)
     return _shares(sets, _rate)
 
 
@@ -48,13 +50,14 @@ def copy_one_shift(
     patch_size: int = 11,
     seed: int = 0,
     backend: str = "auto",
+    poll: Poll | None = None,
 ) -> Tensor:
     """The same share, of those patches alone that one and the same shift copies, (B,) float64.
 
     Of all shifts the one that copies most: the largest share that is a single rigid copy. Tried are
     the 16 most frequent ones among the verbatim patches.
     """
-    sets = patch_sets(result, reference, patch_size, region, seed, backend)
+    sets = patch_sets(result, reference, patch_size, region, seed, backend, poll)
     return _shares(sets, _one_shift)
 
 

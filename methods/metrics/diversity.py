@@ -42,12 +42,13 @@ def diversity_scores(
     samples: Tensor, reference: Tensor | None = None, method: str = "result"
 ) -> list[Score]:
     """Rows: pixel_deviation in the units of the values, and with a reference diversity."""
-    about = {"method": method, "image": f"{len(samples)} samples", "region": "all"}
-    rows = [Score(**about, metric="pixel_deviation", value=diversity(samples), better="higher")]
+    image = f"{len(samples)} samples"
+    value = diversity(samples)
+    rows = [Score(method, image, "pixel_deviation", "all", value, "higher")]
     if reference is not None:
         value = diversity(samples, reference)
         note = "standard deviation of the samples divided by that of the reference's intensity"
-        rows.append(Score(**about, metric="diversity", value=value, better="higher", note=note))
+        rows.append(Score(method, image, "diversity", "all", value, "higher", note=note))
     return rows
 
 

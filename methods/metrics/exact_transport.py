@@ -5,15 +5,20 @@ algorithm for dense and sparse linear assignment problems"), for sets of unequal
 is shared out in as many units as it takes. Plain numpy, so it runs wherever the pack does.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 TIE = 1e-9  # of the mean cost
 
 
-def transport(costs: np.ndarray) -> tuple[float, np.ndarray]:
+def transport(
+    costs: np.ndarray, poll: Callable[[], None] | None = None
+) -> tuple[float, np.ndarray]:
     """The least mean cost of carrying N rows, of mass 1/N each, to M columns of mass 1/M each.
 
     costs: (N, M) finite float64. A problem of 2048 by 2048 takes some seconds.
+    poll: called now and then; may raise to interrupt.
     Returns that cost and the columns' discounts (M,) that prove it: no plan costs less than
     mean_i min_j (costs_ij - discounts_j) + mean_j discounts_j, which is the same number.
     """
@@ -21,6 +26,8 @@ def transport(costs: np.ndarray) -> tuple[float, np.ndarray]:
     for row in np.flatnonzero(plan.supply):
         while plan.supply[row]:
             plan.augment(int(row))
+            if poll is not None:
+                poll()
     least = (costs - plan.discounts).min(axis=1)
     return float(least.mean() + plan.discounts.mean()), plan.discounts
 

@@ -1,5 +1,6 @@
 """The patches of two pictures as sets, and how far each is from the nearest of the other set."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,6 +13,8 @@ from ..morphology import grown
 from ..patchmatch import patchmatch
 from ..transport import all_patches
 
+Poll = Callable[[], None]
+
 EXACT = 1024  # patches whose search is checked against the exact one
 WORK = 5e10  # multiplications of that check, at most: fewer patches where there are many to compare
 CHUNK = 1 << 28  # bytes of its scratch
@@ -23,6 +26,7 @@ class PatchSets:
     """Whole patches of one picture (targets) and of another (sources).
 
     target, source: (1, C, H, W) of any two sizes. targets, sources: (1, 1, H, W) bool, the centres.
+    poll: called now and then while there is work; may raise to interrupt.
     """
 
     target: Tensor
@@ -32,6 +36,7 @@ class PatchSets:
     patch_size: int
     seed: int = 0
     backend: str = "auto"
+    poll: Poll | None = None
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -100,6 +105,7 @@ class PatchSets:
             seed=int(random.bits(self.seed, turn)),
             memory=CHUNK,
             backend="auto" if exact is not None else self.backend,  # kernels do not do exact
+            callback=lambda _: self.poll() if self.poll is not None else None,
         )
 
     def chosen(self, field: Field) -> Tensor:
@@ -135,6 +141,7 @@ def patch_sets(
     region: Tensor | None,
     seed: int = 0,
     backend: str = "auto",
+    poll: Poll | None = None,
 ) -> list[PatchSets]:
     """The sets of every picture of a batch: patches centred in the region, whole ones only.
 
@@ -171,7 +178,7 @@ def patch_sets(
             inside = region[index % len(region)][None] > 0
             one = torch.where(inside, one, other)
         targets, sources = (_centres(p, patch_size, inside) for p in (one, other))
-        sets.append(PatchSets(one, other, targets, sources, patch_size, seed, backend))
+        sets.append(PatchSets(one, other, targets, sources, patch_size, seed, backend, poll))
     return sets
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from ...backends.threads import kernels_only
 from ..transport import pair_costs
 from .exact_transport import transport
-from .patch_sets import PatchSets, drawn, patch_sets
+from .patch_sets import PatchSets, Poll, drawn, patch_sets
 
 DENSE = 2048  # patches of each set, at most, between which transport is solved exactly
 UNEVEN = 1 << 17  # pairs, where the sets are not of one size: sharing out takes longer
@@ -29,6 +29,7 @@ def patch_ot(
     samples: int = 0,
     seed: int = 0,
     backend: str = "auto",
+    poll: Poll | None = None,
 ) -> Tensor:
     """Optimal transport cost between the patches of two pictures, (B,) float64.
 
@@ -49,11 +50,12 @@ def patch_ot(
     Up to 2048 patches (sets of two sizes: up to 2^17 pairs) the value is exact. Beyond, it is the
     semi-dual's after 200 steps of gradient ascent on the discounts, each patch's nearest being
     searched for with PatchMatch: from below, some percent under the optimum.
+    poll: called now and then; may raise to interrupt.
     Raises ValueError where no whole patch is in the region, and for settings out of range.
     """
     if not 0 <= samples <= DENSE:
         raise ValueError(f"samples {samples} is not a number from 1 to {DENSE}, nor 0 for all")
-    sets = patch_sets(result, reference, patch_size, region, seed, backend)
+    sets = patch_sets(result, reference, patch_size, region, seed, backend, poll)
     with kernels_only():
         costs = [_cost(_sampled(each, _taken(each.counts, samples))) for each in sets]
     return torch.tensor(costs, dtype=torch.float64)
@@ -68,6 +70,7 @@ def patch_ot_note(
     samples: int = 0,
     seed: int = 0,
     backend: str = "auto",
+    poll: Poll | None = None,
 ) -> str:
     """How many patches the number stands for, and how it was had."""
     counts = patch_sets(result[:1], reference[:1], patch_size, region)[0].counts
@@ -111,7 +114,7 @@ def _cost(sets: PatchSets) -> float:
 def _exact(sets: PatchSets) -> float:
     """Between all pairs at once."""
     costs = pair_costs(sets.target_patches().double(), sets.source_patches().double())
-    return max(0.0, transport(costs.cpu().numpy())[0])
+    return max(0.0, transport(costs.cpu().numpy(), sets.poll)[0])
 
 
 def _ascent(sets: PatchSets) -> float:
@@ -148,7 +151,7 @@ def _first_discounts(sets: PatchSets) -> Tensor:
     some = _sampled(sets, min(FIRST, *sets.counts))
     rows, columns = some.target_patches(), some.source_patches()
     costs = pair_costs(rows.double(), columns.double())
-    solved = torch.as_tensor(transport(costs.cpu().numpy())[1], device=costs.device)
+    solved = torch.as_tensor(transport(costs.cpu().numpy(), sets.poll)[1], device=costs.device)
     prices = (costs - solved).amin(dim=1).float()
     every = sets.source_patches().split(max(1, CHUNK // len(rows)))
     found = torch.cat([(pair_costs(part, rows) - prices).amin(dim=1) for part in every])

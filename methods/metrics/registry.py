@@ -50,7 +50,7 @@ def _total_variation(result: Tensor, reference: Tensor, *, region: Tensor | None
 
 
 RGB = (1, 3)
-PATCHES = ("patch_size", "seed", "backend")
+PATCHES = ("patch_size", "seed", "backend", "poll")
 
 
 def _frechet(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...backends.threads import kernels_only
-from .patch_sets import EXACT, PatchSets, patch_sets
+from .patch_sets import EXACT, PatchSets, Poll, patch_sets
 
 
 def coherence(
@@ -18,6 +18,7 @@ def coherence(
     patch_size: int = 11,
     seed: int = 0,
     backend: str = "auto",
+    poll: Poll | None = None,
 ) -> Tensor:
     """How far the result's patches are from anything in the reference, (B,) float64.
 
@@ -28,9 +29,10 @@ def coherence(
         the result centred where it is not 0, against all of the reference; elsewhere the result
         counts as equal to the reference. patch_size: odd.
     The nearest patches are searched for; what the search falls short by on average is measured on
-    1024 patches by exhaustive comparison, and taken off.
+    1024 patches by exhaustive comparison, and taken off. poll: called now and then; may raise to
+    interrupt.
     """
-    sets = patch_sets(result, reference, patch_size, region, seed, backend)
+    sets = patch_sets(result, reference, patch_size, region, seed, backend, poll)
     return _means([each.against_all() for each in sets])
 
 
@@ -42,13 +44,14 @@ def completeness(
     patch_size: int = 11,
     seed: int = 0,
     backend: str = "auto",
+    poll: Poll | None = None,
 ) -> Tensor:
     """How far the reference's patches are from anything in the result, (B,) float64.
 
     The same as coherence with the two exchanged. 0: nothing of the reference is missing. region:
     the patches of the reference centred there, against all of the result.
     """
-    sets = patch_sets(result, reference, patch_size, region, seed, backend)
+    sets = patch_sets(result, reference, patch_size, region, seed, backend, poll)
     return _means([each.swapped().against_all() for each in sets])
 
 
@@ -60,6 +63,7 @@ def similarity_note(
     patch_size: int = 11,
     seed: int = 0,
     backend: str = "auto",
+    poll: Poll | None = None,
 ) -> str:
     """How the nearest patches were found."""
     count = max(patch_sets(result[:1], reference[:1], patch_size, region)[0].counts)

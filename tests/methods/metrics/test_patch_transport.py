@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment, linprog
 from scipy.spatial.distance import cdist
 
 from internal_methods.methods import generate
-from internal_methods.methods.metrics import patch_transport
+from internal_methods.methods.metrics import compare, patch_transport
 from internal_methods.methods.metrics.exact_transport import transport
 from internal_methods.methods.metrics.patch_transport import patch_ot, patch_ot_note
 from internal_methods.methods.metrics.similarity import coherence, completeness
@@ -172,3 +172,18 @@ def test_what_does_not_fit_is_said():
         patch_ot(image, image, region=region)
     with pytest.raises(ValueError, match="resize one"):
         patch_ot(image, picture(30, 30), region=region)
+
+
+@pytest.mark.parametrize("dense", [2048, 100])
+def test_it_can_be_interrupted_on_the_way(monkeypatch, dense):
+    monkeypatch.setattr(patch_transport, "DENSE", dense)
+    calls = []
+
+    def enough(_):
+        calls.append(0)
+        if len(calls) > 5:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        compare(picture(), picture(seed=5), metrics=["patch_ot"], callback=enough)
+    assert len(calls) == 6
