@@ -48,7 +48,11 @@ class SelfTest:
 
 @dataclass
 class _Attempt:
-    """One candidate at one place: what it made, or why it could not."""
+    """One candidate at one place: what it made, or why it could not.
+
+    fill: (T, C, H, W) until it is scored, then only what the sheet shows of it, (1, 3, h, w): the
+    fills of a clip would not all fit into memory.
+    """
 
     name: str
     fill: Tensor | None
@@ -92,6 +96,7 @@ def self_test(
     if len(hidden) < trials:
         log.warning("there are %d places for the hole to hide it at, not %d", len(hidden), trials)
     attempts: list[list[_Attempt]] = []
+    places: list[_Place] = []
     for place, region in enumerate(hidden):
         unknown = (mask > 0) | region
         given, holes = _blanked(image, unknown), unknown.to(image.dtype)
@@ -102,12 +107,15 @@ def self_test(
             attempts[-1].append(_attempt(candidate, given, holes, seed + place, step))
             step.finish(image)
         _score(attempts[-1], image, region, names, weights, place, step.poll)
+        places.append(_Place.of(image, mask > 0, region))
+        for attempt in attempts[-1]:
+            attempt.fill = None if attempt.fill is None else places[-1].shown(attempt.fill)
     ranks, judges = _mean_ranks(attempts)
     best = _best(ranks, attempts)
     summary = _summary(candidates, ranks, judges, attempts, best)
     rows = [row for place in attempts for attempt in place for row in attempt.rows]
     reason = _reason(candidates, ranks, judges, attempts, best)
-    sheet = _sheet(image, mask > 0, hidden, candidates, attempts, ranks, best)
+    sheet = _sheet(places, candidates, attempts, ranks, best)
     return SelfTest([*summary, *rows], sheet, candidates[best].name, reason)
 
 
@@ -326,10 +334,35 @@ def _reason(
     return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class _Place:
+    """What the sheet shows of a hidden region. where: the picture. truth: what is around it."""
+
+    frame: int
+    box: tuple[slice, slice]
+    where: Tensor
+    truth: Tensor
+    frames: int
+
+    @classmethod
+    def of(cls, image: Tensor, hole: Tensor, region: Tensor) -> "_Place":
+        frame = int(region.flatten(1).sum(1).argmax())
+        one = region[frame][None]
+        longest = max(side.stop - side.start for side in bounding_box(one, 0))
+        box = bounding_box(one, round(SIGHT * longest))
+        truth = image[frame][None, :3].expand(-1, 3, -1, -1)
+        line = grown(one, max(1, max(size_of(image)) // 128)) & ~one
+        where = torch.where(hole[frame], 0.25 * truth, truth)
+        where = torch.where(line, OUTLINE.to(truth), where)
+        return cls(frame, box, where, truth[(..., *box)], len(image))
+
+    def shown(self, fill: Tensor) -> Tensor:
+        """That part of a fill, as a copy."""
+        return fill[self.frame, None, :3][(..., *self.box)].clone()
+
+
 def _sheet(
-    image: Tensor,
-    hole: Tensor,
-    hidden: Tensor,
+    places: Sequence[_Place],
     candidates: Sequence[Candidate],
     attempts: list[list[_Attempt]],
     ranks: Sequence[float],
@@ -337,23 +370,15 @@ def _sheet(
 ) -> Tensor:
     """A row for each place: where it is, what was there, and what each candidate made of it."""
     rows, captions = [], []
-    for number, (region, place) in enumerate(zip(hidden, attempts, strict=True), 1):
-        frame = int(region.flatten(1).sum(1).argmax())
-        one = region[frame][None]
-        longest = max(s.stop - s.start for s in bounding_box(one, 0))
-        box = (slice(None), slice(None), *bounding_box(one, round(SIGHT * longest)))
-        truth = image[frame][None, :3].expand(-1, 3, -1, -1)
-        line = grown(one, max(1, max(size_of(image)) // 128)) & ~one
-        where = torch.where(hole[frame], 0.25 * truth, truth)
-        where = torch.where(line, OUTLINE.to(truth), where)
-        failed = torch.full_like(truth[box], 0.5)
-        fills = [failed if each.fill is None else each.fill[frame][None, :3][box] for each in place]
-        rows.append([where, truth[box], *fills])
-        told = f"place {number}" if len(image) == 1 else f"place {number}, frame {frame + 1}"
-        here = _column_means(list(_ranks_at(place).values())) or [math.nan] * len(place)
+    for number, (place, tried) in enumerate(zip(places, attempts, strict=True), 1):
+        failed = torch.full_like(place.truth, 0.5)
+        fills = [failed if each.fill is None else each.fill for each in tried]
+        rows.append([place.where, place.truth, *fills])
+        told = f"place {number}" + (f", frame {place.frame + 1}" if place.frames > 1 else "")
+        here = _column_means(list(_ranks_at(tried).values())) or [math.nan] * len(tried)
         below = [
             "failed" if each.fill is None else f"rank {rank:.2f} here"
-            for each, rank in zip(place, here, strict=True)
+            for each, rank in zip(tried, here, strict=True)
         ]
         captions.append([told, "", *below])
     heads = [
