@@ -22,7 +22,7 @@ from .steps import Callback, Step
 
 log = logging.getLogger(__name__)
 
-JUDGES = ("lpips_alex", "lpips_vgg", "dists", "flip", "patch_ot", "sharpness")
+JUDGES = ("lpips_alex", "lpips_vgg", "dists", "flip", "patch_ot", "sharpness")  # lower is better
 SHOWN = ("psnr", "ssim")  # reported, not judged by: the blur of an average would win
 AROUND = 32  # pixels around a hidden region that metrics see
 SAMPLES = 512  # patches of each fill that patch transport compares, the same places for all
@@ -255,11 +255,8 @@ def _column_means(rows: Sequence[Sequence[float]]) -> list[float]:
 
 
 def _value(attempt: _Attempt, metric: str) -> float:
-    """The metric's value, turned so that lower is better; NaN where there is none."""
-    for row in attempt.rows:
-        if row.metric == metric:
-            return -row.value if row.better == "higher" else row.value
-    return math.nan
+    """The metric's value; NaN where there is none."""
+    return next((row.value for row in attempt.rows if row.metric == metric), math.nan)
 
 
 def _ranks(values: Sequence[float]) -> list[float]:

@@ -48,6 +48,15 @@ def test_the_shape_stays_whole_while_it_bounces():
     assert (headings.diff(dim=1).abs() > 1).any(1).all()  # none goes straight on
 
 
+def test_it_moves_away_from_a_side_that_it_has_met():
+    steady = Motion((20, 30), (24, 40), (6, 9), 0.0, 0.0, 9.0)
+    masks = clips(count=20, frames=60, motion="moving", like=steady)[:, 0] > 0
+    sides = [masks[..., 0, :], masks[..., -1, :], masks[..., 0], masks[..., -1]]
+    touches = torch.stack([side.any(-1) for side in sides])
+    again = touches[..., 1:] & touches[..., :-1]
+    assert touches.sum() > 100 and again.sum() < 0.5 * touches.sum()
+
+
 def centres(masks):
     y, x = (torch.arange(side, dtype=torch.float32) for side in SIZE)
     area = masks.sum((1, 3, 4))

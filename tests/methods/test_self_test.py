@@ -8,7 +8,8 @@ import torch.nn.functional as F
 
 from internal_methods.methods.candidates import Candidate, read_candidates
 from internal_methods.methods.hidden_regions import hidden_regions
-from internal_methods.methods.self_test import _mean_ranks, _ranks, self_test
+from internal_methods.methods.metrics.registry import METRICS
+from internal_methods.methods.self_test import JUDGES, _mean_ranks, _ranks, self_test
 
 SIZE = (72, 96)
 
@@ -139,6 +140,10 @@ def test_among_equals_the_faster_is_recommended():
     found = self_test(texture(), hole(), [Candidate("slow", slow), GREY], trials=1)
     assert found.recommended == "grey"
     assert [row.value for row in found.rows if row.metric == "rank"] == [1.5, 1.5]
+
+
+def test_a_low_value_is_good_by_every_judge():
+    assert {METRICS[name].better for name in JUDGES} == {"lower"}
 
 
 def test_equals_share_a_rank():
