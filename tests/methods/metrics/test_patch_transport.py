@@ -10,6 +10,7 @@ from scipy.spatial.distance import cdist
 from internal_methods.methods import generate
 from internal_methods.methods.metrics import compare, patch_transport
 from internal_methods.methods.metrics.exact_transport import transport
+from internal_methods.methods.metrics.patch_sets import patch_sets
 from internal_methods.methods.metrics.patch_transport import patch_ot, patch_ot_note
 from internal_methods.methods.metrics.similarity import coherence, completeness
 from shared import shared
@@ -88,11 +89,31 @@ def test_ascent_over_all_patches_comes_close_from_below(kind, monkeypatch):
     assert 0.95 * wanted < found < 1.005 * wanted
 
 
+def test_the_search_keeps_to_the_set():
+    image, reference = picture(48, 44), picture(48, 44, seed=5)
+    region = torch.zeros(1, 1, 48, 44)
+    region[..., 3:30, 10:40] = 1
+    region[..., 10:20, 18:22] = 0  # narrower than a patch
+    (sets,) = patch_sets(image, reference, 7, region)
+    chosen = sets.chosen(sets.search())
+    assert len(chosen) == 27 * 30 - 40 and sets.sources.flatten()[chosen].all()
+
+
+@pytest.mark.parametrize("sizes", [(16, 24), (24, 16)])
+def test_ascent_between_sets_of_two_sizes(monkeypatch, sizes):
+    image, reference = picture(sizes[0], 22), picture(sizes[1], 22, seed=5)
+    wanted = patch_ot(image, reference, patch_size=7).item()
+    monkeypatch.setattr(patch_transport, "DENSE", 100)
+    monkeypatch.setattr(patch_transport, "FIRST", 4)  # the ascent has to find its way itself
+    found = patch_ot(image, reference, patch_size=7).item()
+    assert 0.95 * wanted < found < 1.005 * wanted
+
+
 def test_ascent_in_a_region(monkeypatch):
     image, reference = picture(48, 44), picture(48, 44, seed=5)
     region = torch.zeros(1, 1, 48, 44)
     region[..., 3:30, 10:40] = 1
-    region[..., 10:20, 10:20] = 0
+    region[..., 10:20, 18:22] = 0  # narrower than a patch
     image = torch.where(region > 0, image, reference)
     wanted = assignment(patches(image, 7, region), patches(reference, 7, region))
     assert patch_ot(image, reference, patch_size=7, region=region).item() == pytest.approx(wanted)
