@@ -25,6 +25,7 @@ class Step:
 
 
 Callback = Callable[[Step], None]
+Poll = Callable[[], None]  # called now and then by work inside a step; may raise to interrupt it
 
 
 class Progress:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ...backends.threads import kernels_only
+from ..steps import Poll
 from . import temporal, video_frechet
 from .i3d import I3D, I3D_KINDS
 from .regions import regions
@@ -55,6 +56,7 @@ class Clips:
     mask: Tensor | None
     ring: int
     i3d: I3DFrom
+    poll: Poll | None = None
 
     def network(self) -> I3D:
         return self.i3d.get(self.result.device)
@@ -90,7 +92,9 @@ def _warp_error(clip: Clips) -> list[Reading]:
         named = {name: clip.region(name) for name in ("inside", "ring", "outside")}
         places |= {name: region for name, region in named.items() if region.any()}
     with kernels_only():
-        values = temporal.warp_error(clip.result, *places.values(), reference=clip.reference)[0]
+        values = temporal.warp_error(
+            clip.result, *places.values(), reference=clip.reference, poll=clip.poll
+        )[0]
     note = f"along the motion of the {'result' if clip.reference is None else 'reference'}"
     return [(name, value, note) for name, value in zip(places, values.tolist(), strict=True)]
 
@@ -98,7 +102,8 @@ def _warp_error(clip: Clips) -> list[Reading]:
 def _ratio(measure: Callable[..., Tensor], around: str) -> Callable[[Clips], list[Reading]]:
     def of(clip: Clips) -> list[Reading]:
         with kernels_only():
-            levels = measure(clip.result, clip.region("inside"), clip.region(around))
+            places = clip.region("inside"), clip.region(around)
+            levels = measure(clip.result, *places, poll=clip.poll)
         inside, other = levels[0].tolist()
         note = f"1 is best; inside {inside:.4g}, {around} {other:.4g}"
         return [("inside", float(temporal.ratio(levels)), note)]
@@ -107,12 +112,13 @@ def _ratio(measure: Callable[..., Tensor], around: str) -> Callable[[Clips], lis
 
 
 def _svfid(clip: Clips) -> list[Reading]:
-    value = video_frechet.svfid(clip.result, clip.wanted(), clip.network())
+    value = video_frechet.svfid(clip.result, clip.wanted(), clip.network(), clip.poll)
     return [("all", float(value), video_frechet.few_positions(clip.result))]
 
 
 def _svfid_inside_outside(clip: Clips) -> list[Reading]:
-    value = video_frechet.svfid_inside_outside(clip.result, clip.hole(), clip.network())
+    network = clip.network()
+    value = video_frechet.svfid_inside_outside(clip.result, clip.hole(), network, clip.poll)
     return [("inside", float(value), video_frechet.few_positions(clip.result, clip.hole()))]
 
 
@@ -120,7 +126,8 @@ def _vfid(clips: Clips) -> list[Reading]:
     results, references = clips.result, clips.wanted()
     if len(results) < 2:
         raise ValueError("it compares sets of clips; for one clip there is svfid")
-    value = video_frechet.vfid(results.split(1), references.split(1), clips.network())
+    sets = results.split(1), references.split(1)
+    value = video_frechet.vfid(*sets, clips.network(), clips.poll)
     return [("all", value, video_frechet.few_clips(min(len(results), len(references))))]
 
 

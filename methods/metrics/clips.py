@@ -53,13 +53,14 @@ def compare_clips(
     whole = [CLIP_METRICS[name] for name in names if name in CLIP_METRICS]
     alone = [metric for metric in whole if "set" not in metric.needs]
     settings |= {"weights": weights, "ring": ring}
-    everything = Clips(result, reference, mask, ring, I3DFrom(weights))
     pieces = len(framewise) * result.shape[2] + len(alone)
     progress = Progress(callback, len(result) * pieces, 1)
+    everything = Clips(result, reference, mask, ring, I3DFrom(weights), progress.poll)
     about = {"method": method, "image": image}
     rows: list[Score] = []
     for index in range(len(result)):
         one, done = _one(index, everything), index * pieces
+        progress.report(one.result[:, :, 0], 0, done)  # so that the first can be interrupted
         own = about | ({"image": f"{image} {index}"} if len(result) > 1 else {})
         if framewise:
             rows += _framewise(one, framewise, settings, own, progress, done)

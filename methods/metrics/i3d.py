@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..checks import check_clip
+from ..steps import Poll
 from .weights import WeightsKind
 
 # name, channels in, channels out, kernel
@@ -157,11 +158,12 @@ class I3D(nn.Module):
         self.mixed = nn.ModuleDict({name: _Module(tensors, name) for name in _MODULES})
         self.eval()
 
-    def low(self, clip: Tensor) -> Iterator[Tensor]:
+    def low(self, clip: Tensor, poll: Poll | None = None) -> Iterator[Tensor]:
         """Mixed_3c, (B, 480, t, ceil(H / 8), ceil(W / 8)), one stretch of time after another.
 
         Together they have ceil(T / 2) steps and are what the whole clip gives at once; each takes
-        about WORKING_BYTES, or what 12 steps take where that is more.
+        about WORKING_BYTES, or what 12 steps take where that is more. poll: called before each
+        step; may raise to interrupt.
         Raises ValueError for a clip of fewer than 7 frames or of sides under 32 pixels.
         """
         check_clip(clip, "the clip", frames=FEWEST_FRAMES, side=SMALLEST_SIDE)
@@ -174,15 +176,17 @@ class I3D(nn.Module):
         for start in range(0, steps, length):
             stop = min(start + length, steps)
             left, right = max(start - REACH, 0), min(stop + REACH, steps)
-            x = torch.cat(list(self._stem(clip, left, right)), dim=2)
+            x = torch.cat(list(self._stem(clip, left, right, poll)), dim=2)
             x = _pooled(self.third(x), [1, 3, 3], [1, 2, 2])
             x = self.mixed["Mixed_3c"](self.mixed["Mixed_3b"](x))
             yield x[:, :, start - left : stop - left]
 
-    def _stem(self, clip: Tensor, start: int, stop: int) -> Iterator[Tensor]:
+    def _stem(self, clip: Tensor, start: int, stop: int, poll: Poll | None) -> Iterator[Tensor]:
         """Steps start ... stop of what goes into the third convolution, one by one."""
         before = 2 if clip.shape[2] % 2 == 0 else 3  # frames of zeros, as SAME has it
         for step in range(start, stop):
+            if poll is not None:
+                poll()
             first = 2 * step - before
             window = clip[:, :, max(first, 0) : first + 7].float() * 2 - 1
             ahead = max(-first, 0)
@@ -190,13 +194,13 @@ class I3D(nn.Module):
             x = self.first(window.expand(-1, 3, -1, -1, -1), padded_in_time=True)
             yield self.second(_pooled(x, [1, 3, 3], [1, 2, 2]))
 
-    def high(self, clip: Tensor) -> Tensor:
+    def high(self, clip: Tensor, poll: Poll | None = None) -> Tensor:
         """(B, 1024): Mixed_5c, averaged over all its positions.
 
         Raises ValueError for a clip of fewer than 9 frames or of sides under 32 pixels.
         """
         check_clip(clip, "the clip", frames=FEWEST_FRAMES_POOLED, side=SMALLEST_SIDE)
-        x = _pooled(torch.cat(list(self.low(clip)), dim=2), [3, 3, 3], [2, 2, 2])
+        x = _pooled(torch.cat(list(self.low(clip, poll)), dim=2), [3, 3, 3], [2, 2, 2])
         for name in ("Mixed_4b", "Mixed_4c", "Mixed_4d", "Mixed_4e", "Mixed_4f"):
             x = self.mixed[name](x)
         x = _pooled(x, [2, 2, 2], [2, 2, 2])

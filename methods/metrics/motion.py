@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..steps import Poll
+
 SMALLEST_SIDE = 16  # pixels; the search needs room for its patches at two scales
 FULLY_REFINED = 640 * 480  # pixels; a frame of 1920x1080 would take a second
 LUMA = (0.299, 0.587, 0.114)
@@ -32,12 +34,13 @@ class Motion:
     seen_back: Tensor
 
 
-def motions(frames: Tensor) -> Iterator[Motion]:
+def motions(frames: Tensor, poll: Poll | None = None) -> Iterator[Motion]:
     """The motion from each of (T, C, H, W) frames in [0, 1] to the next, T - 1 of them.
 
     A pixel is seen in the other frame if it stays inside it and the way back leads home:
     |f + b|^2 <= 0.01 (|f|^2 + |b|^2) + 0.5, f one flow and b the other where f leads (Sundaram et
     al. 2010; Ruder et al. 2016, arXiv:1604.08610, whose check of motion boundaries is left out).
+    poll: called before each; may raise to interrupt.
     Raises ImportError where there is no OpenCV, ValueError for sides under SMALLEST_SIDE.
     """
     if min(frames.shape[2:]) < SMALLEST_SIDE:
@@ -53,6 +56,8 @@ def motions(frames: Tensor) -> Iterator[Motion]:
         return found.movedim(-1, 0)[None].to(frames.device)
 
     for before, after in zip(grey[:-1], grey[1:], strict=True):
+        if poll is not None:
+            poll()
         forward, backward = flow(before, after), flow(after, before)
         yield Motion(forward, backward, _seen(forward, backward), _seen(backward, forward))
 

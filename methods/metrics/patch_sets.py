@@ -1,6 +1,5 @@
 """The patches of two pictures as sets, and how far each is from the nearest of the other set."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,9 +10,8 @@ from ..checks import by, check_image, check_patch_size, size_of
 from ..field import Field
 from ..morphology import grown
 from ..patchmatch import patchmatch
+from ..steps import Poll
 from ..transport import all_patches
-
-Poll = Callable[[], None]
 
 EXACT = 1024  # patches whose search is checked against the exact one
 WORK = 5e10  # multiplications of that check, at most: fewer patches where there are many to compare

@@ -1,7 +1,7 @@
 """What happens between the frames of a clip: warping error, flicker, and grain that moves.
 
 Clips are (B, C, T, H, W), nominally [0, 1]; regions (B or 1, 1, T or 1, H, W), a pixel belongs to
-one where it is > 0.5.
+one where it is > 0.5. poll is called before every frame and may raise to interrupt.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..checks import check_clip
+from ..steps import Poll
 from .motion import Motion, motions, moved, positions
 
 BLOCK = 8  # pixels; over such squares grain averages out and flicker stays
@@ -19,7 +20,12 @@ OPERATOR_GAIN = 6.0  # deviation that white noise of deviation 1 has after `_sec
 FEWEST_PIXELS = 16  # for a median that is worth something
 
 
-def warp_error(result: Tensor, *regions: Tensor | None, reference: Tensor | None = None) -> Tensor:
+def warp_error(
+    result: Tensor,
+    *regions: Tensor | None,
+    reference: Tensor | None = None,
+    poll: Poll | None = None,
+) -> Tensor:
     """(B, len(regions)) float64: how much frames differ from the next ones brought back along the
     motion; lower is steadier.
 
@@ -35,7 +41,7 @@ def warp_error(result: Tensor, *regions: Tensor | None, reference: Tensor | None
         source = frames if reference is None else _frames(reference, index)
         places = _places(regions, index, frames)
         found: list[list[Tensor]] = [[] for _ in places]
-        for t, motion in enumerate(motions(source)):
+        for t, motion in enumerate(motions(source, poll)):
             apart = frames[t : t + 1] - moved(frames[t + 1 : t + 2], motion.forward)
             for errors, place in zip(found, places, strict=True):
                 where = (place[t : t + 1] & motion.seen).expand_as(apart)
@@ -46,7 +52,7 @@ def warp_error(result: Tensor, *regions: Tensor | None, reference: Tensor | None
     return torch.stack(values)
 
 
-def flicker(clip: Tensor, *regions: Tensor | None) -> Tensor:
+def flicker(clip: Tensor, *regions: Tensor | None, poll: Poll | None = None) -> Tensor:
     """(B, len(regions)) float64: brightness that comes and goes in places larger than grain.
 
     With r_t = V_t - (V_t-1 + V_t+1) / 2, both neighbours brought to frame t along the clip's own
@@ -62,7 +68,7 @@ def flicker(clip: Tensor, *regions: Tensor | None) -> Tensor:
         places = _places(regions, index, frames)
         found: list[list[Tensor]] = [[] for _ in places]
         before: Motion | None = None
-        for t, after in enumerate(motions(frames)):
+        for t, after in enumerate(motions(frames, poll)):
             if before is not None:
                 residual, seen = _residual(frames, t, before, after)
                 for levels, place in zip(found, places, strict=True):
@@ -88,7 +94,7 @@ def _squares(residual: Tensor, where: Tensor) -> Tensor:
     return means.abs()[(share >= 0.5).expand_as(means)]
 
 
-def noise(clip: Tensor, *regions: Tensor | None) -> Tensor:
+def noise(clip: Tensor, *regions: Tensor | None, poll: Poll | None = None) -> Tensor:
     """(B, len(regions)) float64: the standard deviation of white noise, a clip's grain.
 
     In every frame the median, over pixels and channels, of |N * V| / (6 x 0.6745), where N is the
@@ -103,13 +109,18 @@ def noise(clip: Tensor, *regions: Tensor | None) -> Tensor:
     values = []
     for index, frames in enumerate(_clips(clip)):
         places = [_whole_surroundings(place) for place in _places(regions, index, frames)]
-        sharp = [_second_differences(frame[None]).abs() for frame in frames]
-        found = [_deviations(sharp, place) for place in places]
+        found: list[list[Tensor]] = [[] for _ in places]
+        for t, frame in enumerate(frames.split(1)):
+            if poll is not None:
+                poll()
+            sharp = _second_differences(frame).abs()
+            for levels, place in zip(found, places, strict=True):
+                levels += _deviation(sharp, place[t : t + 1])
         values.append(torch.stack([_mean(levels, "of 3x3 pixels") for levels in found]))
     return torch.stack(values)
 
 
-def noise_variation(clip: Tensor, *regions: Tensor | None) -> Tensor:
+def noise_variation(clip: Tensor, *regions: Tensor | None, poll: Poll | None = None) -> Tensor:
     """(B, len(regions)) float64: the variance in time of a clip's grain along the motion.
 
     `noise` of what changes from frame to frame, squared and halved: for grain that is new in each
@@ -123,11 +134,11 @@ def noise_variation(clip: Tensor, *regions: Tensor | None) -> Tensor:
     for index, frames in enumerate(_clips(clip)):
         places = [_whole_surroundings(place) for place in _places(regions, index, frames)]
         found: list[list[Tensor]] = [[] for _ in places]
-        for t, motion in enumerate(motions(frames)):
+        for t, motion in enumerate(motions(frames, poll)):
             change, gather = _change(frames[t : t + 1], frames[t + 1 : t + 2], motion)
             for levels, place in zip(found, places, strict=True):
                 where = place[t : t + 1] & gather(place[t + 1 : t + 2])
-                levels += [level.square() / 2 for level in _deviations([change], where)]
+                levels += [level.square() / 2 for level in _deviation(change, where)]
         name = "of 3x3 pixels seen in two frames one after another"
         values.append(torch.stack([_mean(levels, name) for levels in found]))
     return torch.stack(values)
@@ -156,14 +167,12 @@ def _whole_surroundings(places: Tensor) -> Tensor:
     return F.max_pool2d((~places).float(), 3, 1) == 0
 
 
-def _deviations(sharp: Sequence[Tensor], places: Tensor) -> list[Tensor]:
-    """The deviation of noise in each frame that has enough pixels in its place."""
-    levels = []
-    for values, place in zip(sharp, places, strict=True):
-        if place.sum() >= FEWEST_PIXELS:
-            chosen = values[0][place.expand(values.shape[1], -1, -1)]
-            levels.append(chosen.median() / (OPERATOR_GAIN * GAUSSIAN_MEDIAN))
-    return levels
+def _deviation(sharp: Tensor, place: Tensor) -> list[Tensor]:
+    """The deviation of noise in one frame; nothing where its place has too few pixels."""
+    if place.sum() < FEWEST_PIXELS:
+        return []
+    chosen = sharp[place.expand_as(sharp)]
+    return [chosen.median() / (OPERATOR_GAIN * GAUSSIAN_MEDIAN)]
 
 
 def ratio(levels: Tensor) -> Tensor:

@@ -1,4 +1,7 @@
-"""Clips compared by the Frechet distance of the features that I3D sees in them."""
+"""Clips compared by the Frechet distance of the features that I3D sees in them.
+
+poll is called before every step of time and may raise to interrupt.
+"""
 
 from collections.abc import Iterable
 
@@ -7,11 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..checks import check_clip
+from ..steps import Poll
 from .frechet import Gaussian, few_samples, frechet_distance
 from .i3d import HIGH_CHANNELS, I3D, LOW_CHANNELS, STRIDE
 
 
-def svfid(result: Tensor, reference: Tensor, network: I3D) -> Tensor:
+def svfid(result: Tensor, reference: Tensor, network: I3D, poll: Poll | None = None) -> Tensor:
     """(B,) float64: the single-video Frechet distance of clips (B, 1 or 3, T, H, W); lower is more
     alike.
 
@@ -28,12 +32,14 @@ def svfid(result: Tensor, reference: Tensor, network: I3D) -> Tensor:
     distances = []
     for index, one in enumerate(result.split(1)):
         other = reference[index % len(reference)][None]
-        [first], [second] = _gaussians(one, network), _gaussians(other, network)
+        [first], [second] = (_gaussians(each, network, poll) for each in (one, other))
         distances.append(frechet_distance(first, second))
     return torch.tensor(distances, dtype=torch.float64)
 
 
-def svfid_inside_outside(clip: Tensor, mask: Tensor, network: I3D) -> Tensor:
+def svfid_inside_outside(
+    clip: Tensor, mask: Tensor, network: I3D, poll: Poll | None = None
+) -> Tensor:
     """(B,) float64: SVFID of the filled region of a clip against all the rest of the same clip.
 
     A fill that looks and moves like its surroundings is near 0; nothing of the original is needed.
@@ -46,7 +52,7 @@ def svfid_inside_outside(clip: Tensor, mask: Tensor, network: I3D) -> Tensor:
     """
     distances = []
     for index, one in enumerate(clip.split(1)):
-        inside, rest = _inside_and_rest(one, mask[index % len(mask)][None], network)
+        inside, rest = _inside_and_rest(one, mask[index % len(mask)][None], network, poll)
         distances.append(frechet_distance(inside, rest))
     return torch.tensor(distances, dtype=torch.float64)
 
@@ -66,7 +72,12 @@ def positions_inside(clip: Tensor, mask: Tensor | None = None) -> Tensor:
     return F.avg_pool3d(hole.expand(shape), STRIDE, STRIDE, ceil_mode=True) > 0.5
 
 
-def vfid(results: Iterable[Tensor], references: Iterable[Tensor], network: I3D) -> float:
+def vfid(
+    results: Iterable[Tensor],
+    references: Iterable[Tensor],
+    network: I3D,
+    poll: Poll | None = None,
+) -> float:
     """The Frechet distance of two sets of clips, each clip (B, 1 or 3, T, H, W); lower is more
     alike.
 
@@ -77,7 +88,7 @@ def vfid(results: Iterable[Tensor], references: Iterable[Tensor], network: I3D) 
     Raises ValueError for an empty set, and for a clip that is too short or too small.
     """
     gaussians = [
-        _of_set(clips, name, network)
+        _of_set(clips, name, network, poll)
         for clips, name in ((results, "results"), (references, "references"))
     ]
     return frechet_distance(*gaussians)
@@ -88,16 +99,16 @@ def few_clips(count: int) -> str:
     return few_samples(count, HIGH_CHANNELS)
 
 
-def _of_set(clips: Iterable[Tensor], name: str, network: I3D) -> Gaussian:
+def _of_set(clips: Iterable[Tensor], name: str, network: I3D, poll: Poll | None) -> Gaussian:
     gaussian = Gaussian(HIGH_CHANNELS)
     for clip in clips:
-        gaussian.update(network.high(clip))
+        gaussian.update(network.high(clip, poll))
     if not gaussian.weight:
         raise ValueError(f"there are no clips among the {name}; give at least one")
     return gaussian
 
 
-def _inside_and_rest(clip: Tensor, mask: Tensor, network: I3D) -> list[Gaussian]:
+def _inside_and_rest(clip: Tensor, mask: Tensor, network: I3D, poll: Poll | None) -> list[Gaussian]:
     check_clip(clip, "the clip")
     inside = positions_inside(clip, mask)[0, 0]
     for where, name, remedy in (
@@ -109,14 +120,14 @@ def _inside_and_rest(clip: Tensor, mask: Tensor, network: I3D) -> list[Gaussian]
                 f"{int(where.sum())} positions of Mixed_3c are {name}, at least 2 are needed; one "
                 f"takes more than half of a block of 2 frames of 8x8 pixels: {remedy}"
             )
-    return _gaussians(clip, network, inside, ~inside)
+    return _gaussians(clip, network, poll, inside, ~inside)
 
 
-def _gaussians(clip: Tensor, network: I3D, *places: Tensor) -> list[Gaussian]:
+def _gaussians(clip: Tensor, network: I3D, poll: Poll | None, *places: Tensor) -> list[Gaussian]:
     """Of one clip's Mixed_3c vectors: in each of the (t, h, w) bool places, or else of all."""
     gaussians = [Gaussian(LOW_CHANNELS) for _ in places or (None,)]
     start = 0
-    for features in network.low(clip):
+    for features in network.low(clip, poll):
         vectors = features[0].movedim(0, -1)
         stop = start + len(vectors)
         if not places:

@@ -152,11 +152,38 @@ def test_a_single_clip_has_no_vfid():
     assert math.isnan(row.value) and "for one clip there is svfid" in row.note
 
 
-def test_progress_reaches_the_end():
+def test_progress_rises_to_the_end():
     seen = []
     compare_clips(clip(), clip(1), mask=hole(), metrics=["l1", "noise"], callback=seen.append)
-    assert [step.done for step in seen] == [1, 2, 3, 4, 5]
+    done = [step.done for step in seen]
+    assert done == sorted(done) and set(done) == {0, 1, 2, 3, 4, 5}
     assert {step.total for step in seen} == {5} and seen[-1].image.shape == (1, 3, HEIGHT, WIDTH)
+
+
+class Cancelled(Exception):
+    """What a program raises that wants an end."""
+
+
+@pytest.mark.parametrize("name", ["warp_error", "flicker", "noise", "noise_variation", "svfid"])
+def test_a_metric_of_clips_can_be_interrupted_in_every_frame(name):
+    folder = shared("weights/i3d_kinetics400_tfhub.safetensors").parent
+    calls = []
+
+    def cancel_at_the_fourth(step):
+        calls.append(step.done)
+        if len(calls) == 4:
+            raise Cancelled
+
+    given = {"mask": hole(), "weights": WeightsFolder([folder])}
+    with pytest.raises(Cancelled):
+        compare_clips(
+            clip(frames=8),
+            clip(1, frames=8),
+            metrics=[name],
+            callback=cancel_at_the_fourth,
+            **given,
+        )
+    assert calls == [0, 0, 0, 0]  # inside the first metric
 
 
 REFUSED = {
