@@ -66,29 +66,30 @@ class _Plan:
     def augment(self, start: int) -> None:
         """Send units from a row to the column with demand that is nearest through the flows."""
         distance = self.costs[start] - self.discounts - self.prices[start]
-        open_ = distance.copy()  # inf once a column is done with
+        near = distance.copy()  # inf once a column is done with
+        to_do = np.ones(len(distance), bool)
         before = np.full(len(distance), start)  # the row that a column is reached from
         reached, came_from = {start: 0.0}, {start: -1}
-        done: list[int] = []
         while True:
-            column = int(open_.argmin())
-            length = open_[column]
+            column = int(near.argmin())
+            length = near[column]
             if self.demand[column]:
                 break
-            done.append(column)
-            open_[column] = np.inf
+            to_do[column], near[column] = False, np.inf
             for row in self.into[column]:
                 if row in reached:
                     continue
                 reached[row], came_from[row] = length, column
-                through = self.costs[row] - self.discounts + (length - self.prices[row])
-                better = through < open_
-                better[done] = False
-                open_[better] = through[better]
-                distance[better] = through[better]
-                before[better] = row
+                through = self.costs[row] - self.discounts
+                through += length - self.prices[row]
+                better = through < near
+                better &= to_do
+                np.copyto(near, through, where=better)
+                np.copyto(before, row, where=better)
+                np.copyto(distance, through, where=better)
         rows = np.fromiter(reached, int, len(reached))
         self.prices[rows] += length - np.fromiter(reached.values(), float, len(reached))
+        done = ~to_do
         self.discounts[done] -= length - distance[done]
         self._send(start, column, before, came_from)
 

@@ -49,7 +49,7 @@ def patch_ot(
         and may well cost more than two different pictures do in full.
     Up to 2048 patches (sets of two sizes: up to 2^17 pairs) the value is exact. Beyond, it is the
     semi-dual's after 200 steps of gradient ascent on the discounts, each patch's nearest being
-    searched for with PatchMatch: from below, some percent under the optimum.
+    searched for with PatchMatch: from below, some 1 to 4 percent under the optimum.
     poll: called now and then; may raise to interrupt.
     Raises ValueError where no whole patch is in the region, and for settings out of range.
     """
