@@ -23,7 +23,7 @@ def diversity(samples: Tensor, reference: Tensor | None = None) -> float:
     samples are all alike, else infinity.
     Raises ValueError for a single sample.
     """
-    deviation = float(deviation_picture(samples).double().mean())
+    deviation = float(deviation_picture(samples).cpu().double().mean())
     if reference is None:
         return deviation
     check_image(reference, "reference", batch=1)
@@ -32,7 +32,7 @@ def diversity(samples: Tensor, reference: Tensor | None = None) -> float:
             f"the samples have {samples.shape[1]} channels, the reference {reference.shape[1]}; "
             "bring both to one number"
         )
-    spread = float(reference.double().std(dim=(0, 2, 3), correction=0).mean())
+    spread = float(reference.cpu().double().std(dim=(0, 2, 3), correction=0).mean())
     if spread == 0:
         return math.inf if deviation else 0.0
     return deviation / spread
@@ -63,4 +63,4 @@ def deviation_picture(samples: Tensor) -> Tensor:
             "diversity is that of several samples, and this is one; make at least 2 (count of the "
             "generator, or a batch of pictures of one size)"
         )
-    return samples.double().std(dim=0, correction=0, keepdim=True).to(samples.dtype)
+    return samples.cpu().double().std(dim=0, correction=0, keepdim=True).to(samples)

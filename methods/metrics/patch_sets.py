@@ -112,10 +112,10 @@ class PatchSets:
         return positions[0] * self.source.shape[3] + positions[1]
 
     def least(self, field: Field, discounts: Tensor | None = None) -> Tensor:
-        """(N,) float64: distance minus discount of the targets' matches."""
-        least = field.distances[0, 0][self.targets[0, 0]].double()
+        """(N,) float64 on the CPU: distance minus discount of the targets' matches."""
+        least = field.distances[0, 0][self.targets[0, 0]].cpu().double()
         if discounts is not None:
-            least = least - discounts.flatten()[self.chosen(field)].double()
+            least = least - discounts.flatten()[self.chosen(field)].cpu().double()
         return least
 
     def mean_least(self, field: Field, discounts: Tensor | None = None) -> float:
@@ -128,7 +128,7 @@ class PatchSets:
         work = int(self.sources.sum()) * self.source.shape[1] * self.patch_size**2
         checked = drawn(self.targets, min(EXACT, max(64, int(WORK / work))), self.seed)
         exact = self.least(self.search(discounts=discounts, exact=checked), discounts)
-        some = checked[0, 0][self.targets[0, 0]]
+        some = checked[0, 0][self.targets[0, 0]].cpu()
         return float(least.mean() - (least[some] - exact[some]).mean())
 
 

@@ -113,8 +113,12 @@ def _cost(sets: PatchSets) -> float:
 
 def _exact(sets: PatchSets) -> float:
     """Between all pairs at once."""
-    costs = pair_costs(sets.target_patches().double(), sets.source_patches().double())
-    return max(0.0, transport(costs.cpu().numpy(), sets.poll)[0])
+    return max(0.0, transport(_all_costs(sets).numpy(), sets.poll)[0])
+
+
+def _all_costs(sets: PatchSets) -> Tensor:
+    """(N, M) float64, on the CPU."""
+    return pair_costs(sets.target_patches().cpu().double(), sets.source_patches().cpu().double())
 
 
 def _ascent(sets: PatchSets) -> float:
@@ -138,7 +142,7 @@ def _ascent(sets: PatchSets) -> float:
         step = STEPS[0] * (STEPS[1] / STEPS[0]) ** (turn / ROUNDS) * spread
         discounts = (discounts + step * change).where(sets.sources, 0.0)
     field = sets.search(discounts=discounts, field=field, passes=2, turn=ROUNDS + 2)
-    mean = float(discounts[sets.sources].double().mean())
+    mean = float(discounts[sets.sources].cpu().double().mean())
     return max(undiscounted, sets.mean_least(field, discounts) + mean)
 
 
@@ -149,10 +153,10 @@ def _first_discounts(sets: PatchSets) -> Tensor:
     that has to go far finds its way at once, and the ascent is left with what is near.
     """
     some = _sampled(sets, min(FIRST, *sets.counts))
-    rows, columns = some.target_patches(), some.source_patches()
-    costs = pair_costs(rows.double(), columns.double())
-    solved = torch.as_tensor(transport(costs.cpu().numpy(), sets.poll)[1], device=costs.device)
-    prices = (costs - solved).amin(dim=1).float()
+    costs = _all_costs(some)
+    solved = torch.from_numpy(transport(costs.numpy(), sets.poll)[1])
+    rows = some.target_patches()
+    prices = (costs - solved).amin(dim=1).float().to(rows.device)
     every = sets.source_patches().split(max(1, CHUNK // len(rows)))
     found = torch.cat([(pair_costs(part, rows) - prices).amin(dim=1) for part in every])
     discounts = torch.zeros(sets.sources.shape, device=found.device)
