@@ -10,9 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from ..nodes import metrics as nodes
+from ..nodes.folders import FidFolder
+from ..nodes.sample_metrics import Diversity
+from ..nodes.video_metrics import VideoCompare, clip_metric_names
 from ..storage import clips, pictures
 from . import host
 from .errors import UserError
+
+
+SETS = {"fid": "inception", "frechet_vgg16": "vgg16", "frechet_alexnet": "alexnet"}  # of folders
+DIVERSITY = "diversity"  # of a folder of samples of one picture
 
 
 def score(
@@ -20,39 +27,91 @@ def score(
 ) -> list[Any]:
     """The scores of a picture, a folder of pictures or a clip against a reference.
 
-    mask: white where the result was filled: one for all, or as many as there are pictures.
-    metrics: names; None for all that there are. where: folder of weights, device, progress.
+    mask: white where the result was filled: one for all, or as many as there are pictures or
+    frames. metrics: names; None for all that there are. where: folder of weights, device, progress.
     Raises UserError for files that are missing, broken or do not fit together.
     """
+    import torch
+
     for path in filter(None, (result, reference, mask)):
         if not path.exists():
             raise UserError(f"there is no file or folder {path}")
-    known = nodes.metric_names()
+    known = [*nodes.metric_names(), *_clip_names(), DIVERSITY, *SETS]
     unknown = [name for name in metrics or () if name not in known]
     if unknown:
         raise UserError(f"there is no metric {', '.join(unknown)}; there are {', '.join(known)}")
-    import torch
-
     with host.hosting(where), torch.inference_mode():
         try:
-            return [row for part in _parts(result, reference, mask, metrics) for row in part]
+            if _are_clips(result, reference, metrics):
+                return _of_clips(result, reference, mask, metrics)
+            return [
+                *_of_pictures(result, reference, mask, metrics),
+                *_of_sets(result, reference, metrics),
+            ]
         except (ValueError, NotImplementedError, OSError) as error:
             raise UserError(str(error)) from error
 
 
-def _parts(
+def _clip_names() -> list[str]:
+    """The metrics that only clips have."""
+    pictures_have = nodes.metric_names()
+    return [name for name in clip_metric_names() if name not in pictures_have]
+
+
+def _are_clips(result: Path, reference: Path, metrics: list[str] | None) -> bool:
+    if any(clips.is_clip(path) and not path.is_dir() for path in (result, reference)):
+        return True
+    return bool(set(metrics or ()) & set(_clip_names()))
+
+
+def _of_clips(
     result: Path, reference: Path, mask: Path | None, metrics: list[str] | None
-) -> Iterator[list[Any]]:
+) -> list[Any]:
+    given = _defaults(VideoCompare) | {"metrics": ",".join(metrics or ()), "method": result.stem}
+    rows = VideoCompare.execute(
+        _image(result),
+        reference=_image(reference),
+        mask=None if mask is None else _mask(mask),
+        **given,
+    ).args[0]
+    return [replace(row, image=result.stem) for row in rows]
+
+
+def _of_pictures(
+    result: Path, reference: Path, mask: Path | None, metrics: list[str] | None
+) -> Iterator[Any]:
     """Rows, picture by picture."""
+    wanted = [name for name in metrics or () if name in nodes.metric_names()]
+    if metrics and not wanted:
+        return
     for name, file, against, hole in _pairs(result, reference, mask):
-        image, wanted = _image(file), _image(against)
-        given = _defaults(nodes.Compare) | {"metrics": ",".join(metrics or ())}
-        given |= {"method": result.stem, "mask": None if hole is None else _mask(hole)}
+        given = _defaults(nodes.Compare) | {"metrics": ",".join(wanted), "method": result.stem}
+        given["mask"] = None if hole is None else _mask(hole)
         try:
-            rows = nodes.Compare.execute(image, wanted, **given).args[0]
+            rows = nodes.Compare.execute(_image(file), _image(against), **given).args[0]
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from error
-        yield [replace(row, image=name) for row in rows]
+        yield from (replace(row, image=name) for row in rows)
+
+
+def _of_sets(result: Path, reference: Path, metrics: list[str] | None) -> Iterator[Any]:
+    """Rows of a folder as a whole: against another, or its spread around one picture."""
+    asked = set(metrics or ())
+    if not result.is_dir():
+        if asked & {DIVERSITY, *SETS}:
+            raise UserError(f"{', '.join(sorted(asked & {DIVERSITY, *SETS}))} needs a folder")
+        return
+    name = {"method": result.stem}
+    several = len(_files(result)) > 1
+    if DIVERSITY in asked or (not asked and several and not reference.is_dir()):
+        against = None if reference.is_dir() else _image(reference)
+        yield from Diversity.execute(_images(result), reference=against, **name).args[0]
+    features = [SETS[metric] for metric in SETS if metric in asked]
+    if not asked and reference.is_dir() and several:
+        features = ["auto"]
+    for each in features:
+        folders = (str(path.resolve()) for path in (result, reference))
+        yield from FidFolder.execute(*folders, features=each, **name).args[0]
 
 
 def _pairs(
@@ -89,7 +148,7 @@ def _partner(file: Path, place: Path, kind: str) -> Path:
 
 
 def _image(path: Path) -> Any:
-    """[1, H, W, C], as a node gets it."""
+    """[B, H, W, C], as a node gets it: a picture, or the frames of a clip."""
     import torch
 
     if clips.is_clip(path):
@@ -97,8 +156,20 @@ def _image(path: Path) -> Any:
     return torch.from_numpy(pictures.read(path))[None]
 
 
+def _images(folder: Path) -> Any:
+    """[B, H, W, 3]: all pictures of a folder, which have to be of one size."""
+    import torch
+
+    files = _files(folder)
+    found = [_image(file)[..., :3] for file in files]
+    for file, picture in zip(files, found, strict=True):
+        if picture.shape != found[0].shape:
+            raise UserError(f"{file} is not of the size of {files[0]}; samples are of one size")
+    return torch.cat(found)
+
+
 def _mask(path: Path) -> Any:
-    """[1, H, W]: the first channel."""
+    """[B, H, W]: the first channel."""
     return _image(path)[..., 0].contiguous()
 
 
