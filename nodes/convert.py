@@ -39,6 +39,14 @@ def device(backend: str) -> "torch.device":
     return torch.device("mps" if host.device_name() == "mps" else "cpu")
 
 
+def measuring_device(backend: str = "auto") -> "torch.device":
+    """As `device`, but for metrics, which add in float64: an Apple GPU has none, so the CPU then."""
+    import torch
+
+    chosen = device(backend)
+    return torch.device("cpu") if chosen.type == "mps" else chosen
+
+
 def image(value: "Tensor", device: "torch.device", channels: int | None = None) -> "Tensor":
     """IMAGE to (B, C, H, W) float32; channels keeps only so many (3 drops the alpha)."""
     if value.dim() == 3:

@@ -78,7 +78,7 @@ class FidFolder(io.ComfyNode):
             *map(read.each, sets),
             weights=weights(),
             features=features,
-            device=convert.device("auto"),
+            device=convert.measuring_device(),
             method=method,
             image=host.input_folder_path(folder).name,
         )

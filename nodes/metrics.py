@@ -56,7 +56,7 @@ class Compare(io.ComfyNode):
     def execute(cls, result, reference, metrics, ring, method, seed, backend, mask=None):
         from ..methods.metrics import compare
 
-        device, size = convert.device(backend), convert.size_of(result)
+        device, size = convert.measuring_device(backend), convert.size_of(result)
         pictures, wanted, hole = convert.same_batch(
             result=convert.image(result, device, channels=3),
             reference=convert.image(reference, device, channels=3),
@@ -126,7 +126,7 @@ class ErrorMap(io.ComfyNode):
     def execute(cls, result, reference, metric, gain, colours):
         from ..methods.metrics.error_map import error_map, false_colours
 
-        device = convert.device("auto")
+        device = convert.measuring_device()
         pictures, wanted = convert.same_batch(
             result=convert.image(result, device, channels=3),
             reference=convert.image(reference, device, channels=3),

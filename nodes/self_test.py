@@ -101,7 +101,7 @@ class SelfTest(io.ComfyNode):
         from ..methods.candidates import read_candidates
         from ..methods.self_test import self_test
 
-        device, size = convert.device(backend), convert.size_of(image)
+        device, size = convert.measuring_device(backend), convert.size_of(image)
         if len(image) > 1 and not as_clip:
             raise ValueError(
                 f"there are {len(image)} pictures; test one at a time, or switch as_clip on if "

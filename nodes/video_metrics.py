@@ -57,7 +57,7 @@ class VideoCompare(io.ComfyNode):
     def execute(cls, result, metrics, ring, method, seed, backend, reference=None, mask=None):
         from ..methods.metrics import compare_clips
 
-        device, size = convert.device(backend), convert.size_of(result)
+        device, size = convert.measuring_device(backend), convert.size_of(result)
         frames = convert.image(result, device, channels=3)
         wanted = None if reference is None else convert.image(reference, device, channels=3)
         hole = convert.mask(mask, size, device)
