@@ -17,7 +17,6 @@ from ..storage import clips, pictures
 from . import host
 from .errors import UserError
 
-
 SETS = {"fid": "inception", "frechet_vgg16": "vgg16", "frechet_alexnet": "alexnet"}  # of folders
 DIVERSITY = "diversity"  # of a folder of samples of one picture
 

@@ -40,7 +40,7 @@ def device(backend: str) -> "torch.device":
 
 
 def measuring_device(backend: str = "auto") -> "torch.device":
-    """As `device`, but for metrics, which add in float64: an Apple GPU has none, so the CPU then."""
+    """As `device`, for metrics: they add in float64, which an Apple GPU lacks; then the CPU."""
     import torch
 
     chosen = device(backend)

@@ -79,7 +79,7 @@ class SingleImageScore(io.ComfyNode):
     ):
         from ..methods.metrics import METRICS, compare
 
-        device, size = convert.device(backend), convert.size_of(images)
+        device, size = convert.measuring_device(backend), convert.size_of(images)
         everywhere = [metric.name for metric in METRICS.values() if not metric.aligned]
         scores = compare(
             convert.image(images, device, channels=3),
@@ -135,6 +135,13 @@ class Diversity(io.ComfyNode):
                         "samples are as different as values from 0 to 1 can be."
                     ),
                 ),
+                io.Image.Output(
+                    display_name="mean",
+                    tooltip=(
+                        "The average of the samples: what PSNR likes best, and rarely what one "
+                        "wants."
+                    ),
+                ),
             ],
         )
 
@@ -142,8 +149,9 @@ class Diversity(io.ComfyNode):
     def execute(cls, images, method, reference=None):
         from ..methods.metrics.diversity import deviation_picture, diversity_scores
 
-        device = convert.device("auto")
+        device = convert.measuring_device()
         samples = convert.image(images, device, channels=3)
         source = None if reference is None else convert.image(reference, device, channels=3)
         rows = diversity_scores(samples, source, method)
-        return io.NodeOutput(rows, convert.to_image(2 * deviation_picture(samples)))
+        deviation = convert.to_image(2 * deviation_picture(samples))
+        return io.NodeOutput(rows, deviation, convert.to_image(samples.mean(dim=0, keepdim=True)))

@@ -2,7 +2,7 @@
 
 from . import convert, inputs
 from .api import io
-from .metrics import SCORES_TOOLTIP
+from .metrics import PATCHES, SCORES_TOOLTIP
 from .types import ScoresSocket
 from .weights import weights
 
@@ -69,6 +69,7 @@ class VideoCompare(io.ComfyNode):
             ring=ring,
             weights=weights(),
             method=method,
+            samples=PATCHES,
             seed=seed,
             backend=backend,
             callback=convert.Progress(),

@@ -99,3 +99,37 @@ def test_wrong_input_ends_with_2_and_says_what(folder, capsys, argv, words):
     assert main(["score", *argv]) == 2
     captured = capsys.readouterr()
     assert words in captured.err and captured.out == ""
+
+
+def test_a_folder_of_samples_has_a_diversity(folder, capsys):
+    found, _ = rows(capsys, "fills", "truth/a.png", "--metrics", "diversity")
+    samples = np.stack([pixels(f"fills/{name}.png") for name in "ab"]) / 255
+    wanted = samples.std(axis=0).mean() / (pixels("truth/a.png") / 255).std(axis=(0, 1)).mean()
+    by = {row["metric"]: row["value"] for row in found}
+    assert by["diversity"] == pytest.approx(wanted, rel=1e-5)
+    every, _ = rows(capsys, "fills", "truth/a.png")
+    assert {"psnr", "diversity"} <= {row["metric"] for row in every}
+
+
+def test_a_folder_against_a_folder_is_a_set_too(folder, capsys):
+    asked, err = rows(capsys, "fills", "truth", "--metrics", "frechet_vgg16")
+    assert [(row["metric"], row["value"]) for row in asked] == [("frechet_vgg16", None)]
+    assert "no weights of vgg16" in err
+
+
+def test_videos_are_clips_and_so_are_folders_of_which_that_is_asked(folder, capsys):
+    av = pytest.importorskip("av")
+    for place in ("truth", "fills"):
+        with av.open(f"{place}.mkv", "w") as file:
+            stream = file.add_stream("ffv1", rate=8, width=48, height=40, pix_fmt="bgr0")
+            for name in "aba":
+                frame = av.VideoFrame.from_ndarray(pixels(f"{place}/{name}.png"), format="rgb24")
+                file.mux(stream.encode(frame))
+            file.mux(stream.encode())
+    found, _ = rows(capsys, "fills.mkv", "truth.mkv", "--mask", "masks/a.png",
+                    "--metrics", "l1,noise")  # fmt: skip
+    by = {(row["metric"], row["region"]): row for row in found}
+    assert by["l1", "outside"]["value"] == 0 and by["l1", "inside"]["value"] > 0.1
+    assert by["noise", "inside"]["image"] == "fills"
+    folders, _ = rows(capsys, "fills", "truth", "--mask", "masks/a.png", "--metrics", "noise")
+    assert [row["metric"] for row in folders] == ["noise"]

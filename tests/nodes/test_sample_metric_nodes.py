@@ -50,13 +50,14 @@ def test_diversity_and_its_picture():
     images[1, 2, 3] = 0.75
     reference = noise(1, 12, 12, 3)
     with torch.inference_mode():
-        rows, picture = Diversity.execute(images, "mine", reference=reference).args
-        (alone,), _ = Diversity.execute(images, "mine").args
+        rows, picture, mean = Diversity.execute(images, "mine", reference=reference).args
+        (alone,), *_ = Diversity.execute(images, "mine").args
     assert [row.metric for row in rows] == ["pixel_deviation", "diversity"]
     assert alone == rows[0] and alone.value == pytest.approx(0.25 / 72)
     spread = reference.double().std(dim=(0, 1, 2), correction=0).mean().item()
     assert rows[1].value == pytest.approx(0.25 / 72 / spread)
     assert picture.shape == (1, 8, 9, 3) and picture[0, 2, 3].tolist() == [0.5] * 3
     assert picture.sum() == 1.5
+    assert mean.shape == (1, 8, 9, 3) and mean[0, 2, 3, 0] == 0.5 and mean[0, 0, 0, 0] == 0.25
     with pytest.raises(ValueError, match="at least 2"):
         Diversity.execute(images[:1], "mine")
