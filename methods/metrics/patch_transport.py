@@ -45,8 +45,8 @@ def patch_ot(
         counts as equal to the reference.
     patch_size: odd, in pixels. samples: so many patches of each picture, at most 2048, drawn at
         random by the seed; 0 takes them all, or 2048 where there are more than 2^17 (362x362). A
-        sample of a set is itself some way from the set: two samples of one picture do not cost 0,
-        and may well cost more than two different pictures do in full.
+        sample of a set is itself some way from the set: pictures that are all but equal do not cost
+        almost 0, and samples may well cost more than two different pictures do in full.
     Up to 2048 patches (sets of two sizes: up to 2^17 pairs) the value is exact. Beyond, it is the
     semi-dual's after 200 steps of gradient ascent on the discounts, each patch's nearest being
     searched for with PatchMatch: from below, some 1 to 4 percent under the optimum.
@@ -57,7 +57,7 @@ def patch_ot(
         raise ValueError(f"samples {samples} is not a number from 1 to {DENSE}, nor 0 for all")
     sets = patch_sets(result, reference, patch_size, region, seed, backend, poll)
     with kernels_only():
-        costs = [_cost(_sampled(each, _taken(each.counts, samples))) for each in sets]
+        costs = [_cost(each, samples) for each in sets]
     return torch.tensor(costs, dtype=torch.float64)
 
 
@@ -105,9 +105,10 @@ def _small(counts: tuple[int, int]) -> bool:
     return max(counts) <= DENSE and (rows == columns or rows * columns <= UNEVEN)
 
 
-def _cost(sets: PatchSets) -> float:
+def _cost(sets: PatchSets, samples: int) -> float:
     if sets.nothing_new and sets.swapped().nothing_new:
-        return 0.0
+        return 0.0  # which samples would not give
+    sets = _sampled(sets, _taken(sets.counts, samples))
     return _exact(sets) if _small(sets.counts) else _ascent(sets)
 
 

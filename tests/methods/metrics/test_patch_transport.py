@@ -152,6 +152,7 @@ def test_samples_are_drawn_by_the_seed_and_told():
     image, reference = picture(40, 40), picture(36, 40, seed=2)
     some = [patch_ot(image, reference, samples=60, seed=seed).item() for seed in (0, 0, 1)]
     assert some[0] == some[1] != some[2]
+    assert patch_ot(image, image, samples=60).item() == 0
     assert patch_ot_note(image, reference, samples=60) == (
         "60 of 900 and 60 of 780 patches of 11; exact"
     )
