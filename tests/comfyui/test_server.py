@@ -187,12 +187,13 @@ def working(id: str, described: dict) -> dict:
         kind, options = sockets(described[id])[name]
         inputs[name] = sources.get(kind) or LONGEST.get(name, options.get("default"))
     graph = {"1": image, "2": mask, "3": {"class_type": id, "inputs": inputs}}
-    if "result" in inputs:  # a clip, and not the reference itself: that is compared at once
-        clip = {"image": ["6", 0], "amount": 6}
-        graph |= {"6": other, "7": {"class_type": "RepeatImageBatch", "inputs": clip}}
-        inputs["result"] = ["7", 0]
     result, first = ["3", 0], described[id]["output"][0]
     if first == "INTERNAL_SCORES":
+        measured = next((name for name in ("result", "images") if name in inputs), None)
+        if measured:  # a clip, and not the reference itself: that is compared at once
+            clip = {"image": ["6", 0], "amount": 6}
+            graph |= {"6": other, "7": {"class_type": "RepeatImageBatch", "inputs": clip}}
+            inputs[measured] = ["7", 0]
         table = {"scores": result, "plot_region": "auto"}
         return graph | {"4": {"class_type": "InternalScoreTable", "inputs": table}}
     if first != "IMAGE":
