@@ -20,7 +20,10 @@ LOADERS["LoadVideo"] = "file"
 
 # A run in the tests takes seconds, not minutes: what the shipped settings are reduced by.
 QUICK = {
-    "compare_methods_table": ["Settings.metrics=psnr,sharpness", "Compare the average.metrics=psnr"],
+    "compare_methods_table": [
+        "Settings.metrics=psnr,sharpness",
+        "Compare the average.metrics=psnr",
+    ],
     "generate_wide": ["Settings.iterations=2"],
     "paint_to_image": ["Settings.iterations=2"],
     "generate_variations": ["Settings.count=2", "Settings.iterations=2"],
