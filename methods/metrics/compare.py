@@ -16,6 +16,7 @@ from .scores import REGIONS, Score
 from .weights import MissingWeights, WeightsSource
 
 NAN = float("nan")
+ROUNDING = 1e-5  # that sums of values in [0, 1] may leave over
 
 
 def compare(
@@ -122,7 +123,8 @@ class _Picture:
             self.regions = {name: self.regions[name] for name in only}
         low = float(torch.minimum(result.min(), reference.min()))
         high = float(torch.maximum(result.max(), reference.max()))
-        self.beyond = "" if low >= 0 and high <= 1 else f"values from {low:.4g} to {high:.4g}"
+        fits = low >= -ROUNDING and high <= 1 + ROUNDING
+        self.beyond = "" if fits else f"values from {low:.4g} to {high:.4g}"
 
     def score(self, metric: Metric, networks: Networks, settings: dict, about: dict) -> list[Score]:
         """A row for every region, or one that says why there is none."""
@@ -152,7 +154,8 @@ class _Picture:
 
     def _value(self, metric, network, name, region, settings) -> tuple[float, str]:
         if region is not None and not region.any():
-            return NAN, f"the mask leaves no pixels {name}"
+            where = "in the ring" if name == "ring" else name
+            return NAN, f"the mask leaves no pixels {where}"
         given = self.result
         if region is not None and metric.aligned:
             given = torch.where(region, given, self.reference)
