@@ -29,6 +29,8 @@ SAMPLES = 512  # patches of each fill that patch transport compares, the same pl
 SIGHT = 0.5  # of the longer side of a hidden region: what the sheet shows around it
 OUTLINE = torch.tensor([1.0, 0.85, 0.0]).view(1, 3, 1, 1)
 ALIKE = 1e-9  # mean ranks that do not differ
+OFF = "visibly smoother or rougher than what was there"
+VISIBLE = math.log(1 / 0.7)  # of sharpness: less than 0.7 of the gradients is seen as blur
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,9 @@ def self_test(
     fill; it is scored inside the hidden region alone (a clip frame by frame, and the mean taken).
     Recommended is who has the lowest mean rank over all places and all JUDGES among the metrics:
     1 = best of the candidates at a place by a metric; equals share a rank, and who failed is last.
-    Among equals it is the faster. PSNR and SSIM are no judges: they prefer blur to texture.
+    Among equals it is the faster. PSNR and SSIM are no judges: they prefer blur to texture. flip
+    and patch_ot lean that way too, so whose fills have visibly other gradients than what was there
+    (less than 0.7 or more than 1.4 times, on average) is recommended only if that is true of all.
     Raises ValueError for sizes that do not fit, an empty mask, one that leaves no other place, and
     where no candidate succeeds anywhere.
     """
@@ -273,9 +277,18 @@ def _seconds(attempts: list[list[_Attempt]], index: int) -> float:
 
 
 def _best(ranks: Sequence[float], attempts: list[list[_Attempt]]) -> int:
-    least = min(ranks)
-    equal = [index for index, rank in enumerate(ranks) if rank <= least + ALIKE]
+    made = [i for i in range(len(ranks)) if any(place[i].fill is not None for place in attempts)]
+    fit = [index for index in made if not _off(attempts, index)] or made
+    least = min(ranks[index] for index in fit)
+    equal = [index for index in fit if ranks[index] <= least + ALIKE]
     return min(equal, key=lambda index: _seconds(attempts, index))
+
+
+def _off(attempts: list[list[_Attempt]], index: int) -> bool:
+    """Whether a candidate's fills are visibly smoother or rougher than what was there."""
+    known = [_value(place[index], "sharpness") for place in attempts]
+    known = [value for value in known if not math.isnan(value)]
+    return bool(known) and sum(known) / len(known) > VISIBLE
 
 
 def _summary(
@@ -289,6 +302,7 @@ def _summary(
     rows = []
     for index, candidate in enumerate(candidates):
         note = f"mean rank of {len(candidates)} by {', '.join(judges)} at {len(attempts)} places"
+        note = f"{note}; {OFF}" if _off(attempts, index) else note
         rows.append(
             Score(
                 candidate.name,
@@ -322,12 +336,12 @@ def _reason(
     lines = [
         f"Recommended: {candidates[best].name}",
         f"Lowest mean rank over {places}, by {', '.join(judges)} (1 = best of {len(ranks)}; among "
-        "equals the faster).",
+        "equals the faster), of those whose fills are not visibly smoother or rougher.",
     ]
-    lines += [
-        f"{candidates[index].name}: rank {ranks[index]:.2f}, {_seconds(attempts, index):.1f} s"
-        for index in order
-    ]
+    for index in order:
+        line = f"{candidates[index].name}: rank {ranks[index]:.2f}, "
+        line += f"{_seconds(attempts, index):.1f} s"
+        lines.append(f"{line}, {OFF}" if _off(attempts, index) else line)
     return "\n".join(lines)
 
 

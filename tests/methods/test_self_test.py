@@ -68,6 +68,19 @@ def test_psnr_is_no_judge():
     assert found.recommended == "sharp"
 
 
+def test_blur_is_not_recommended_though_most_judges_without_weights_prefer_it():
+    other = torch.rand(1, 3, *SIZE, generator=torch.Generator().manual_seed(9)) * 0.6 + 0.2
+    sharp = candidate("sharp", lambda image: other)
+    judges = ["flip", "patch_ot", "sharpness"]
+    found = self_test(texture(), hole(), [sharp, blurred()], trials=2, metrics=judges)
+    ranks = {row.method: row for row in found.rows if row.metric == "rank"}
+    assert ranks["blur"].value < ranks["sharp"].value
+    assert "visibly smoother" in ranks["blur"].note and "visibly" not in ranks["sharp"].note
+    assert found.recommended == "sharp"
+    alone = self_test(texture(), hole(), [blurred()], trials=2, metrics=judges)
+    assert alone.recommended == "blur"
+
+
 def test_nobody_sees_what_is_in_the_hole_or_hidden():
     seen = []
 
