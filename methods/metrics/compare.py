@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ...backends.threads import kernels_only
 from ..checks import by, check_image, check_mask, size_of
-from ..steps import Callback, Progress
+from ..steps import Callback, Poll, Progress
 from .regions import RING, regions
 from .registry import Metric, chosen
 from .scores import REGIONS, Score
@@ -59,8 +59,8 @@ def compare(
         images = [str(index) for index in range(len(result))]
     if len(images) != len(result):
         raise ValueError(f"{len(images)} names do not fit {len(result)} pictures")
-    networks = Networks(weights)
     progress = Progress(callback, len(result) * len(wanted), 1)
+    networks = Networks(weights, progress.poll)
     settings["poll"] = progress.poll
     rows: list[Score] = []
     for index, name in enumerate(images):
@@ -79,10 +79,13 @@ def compare(
 
 
 class Networks:
-    """The pretrained networks of metrics, each built once."""
+    """The pretrained networks of metrics, each built once.
 
-    def __init__(self, weights: WeightsSource | None):
-        self.weights = weights
+    poll: called before every layer, so that a pass over a large picture can be interrupted.
+    """
+
+    def __init__(self, weights: WeightsSource | None, poll: Poll | None = None):
+        self.weights, self.poll = weights, poll
         self.built: dict[tuple, tuple[nn.Module, str]] = {}
 
     def of(self, metric: Metric, device: torch.device) -> tuple[list[nn.Module], str]:
@@ -98,10 +101,19 @@ class Networks:
                 raise MissingWeights("no folder of weights is given")
             loaded = [self.weights.load(kind) for kind in metric.kinds]
             network = metric.network(*(each.tensors for each in loaded))
+            if self.poll is not None:
+                _polled(network, self.poll)
             label = " + ".join(dict.fromkeys(each.label for each in loaded))
             self.built[key] = network.eval().requires_grad_(False).to(device), label
         network, label = self.built[key]
         return [network], label
+
+
+def _polled(network: nn.Module, poll: Poll) -> None:
+    """Have every layer of the network call `poll` before it works."""
+    for layer in network.modules():
+        if not any(layer.children()):
+            layer.register_forward_pre_hook(lambda *_: poll())
 
 
 class _Picture:

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 
 from internal_methods.methods.metrics import METRICS, Score, compare, pixels
 from internal_methods.methods.metrics.regions import regions
+from internal_methods.methods.metrics.weights import Loaded
+from random_weights import random_weights
 
 ALIGNED = [name for name, metric in METRICS.items() if metric.aligned and not metric.kinds]
 
@@ -89,6 +91,35 @@ def test_missing_weights_leave_the_others():
     for row in rows:
         assert (row.metric == "l1") == (not math.isnan(row.value)), row
         assert row.metric == "l1" or "weights" in row.note
+
+
+class RandomWeights:
+    """A source that has every network, with weights drawn at random."""
+
+    def load(self, kind):
+        return Loaded(random_weights(kind), f"{kind.name} 00000000")
+
+
+def test_a_network_can_be_interrupted_between_its_layers():
+    class Stopped(Exception):
+        pass
+
+    calls = []
+
+    def stop_soon(step):
+        calls.append(step.done)
+        if len(calls) == 5:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        compare(picture(0), picture(1), metrics=["lpips_alex"], weights=RandomWeights(),
+                callback=stop_soon)  # fmt: skip
+    assert calls == [0] * 5  # within the first and only metric
+
+
+def test_a_row_names_the_weights_it_is_made_with():
+    (row,) = compare(picture(0), picture(1), metrics=["lpips_alex"], weights=RandomWeights())
+    assert row.weights == "alexnet 00000000 + lpips_alex 00000000" and row.value > 0
 
 
 def test_an_empty_region_is_a_row_with_a_note():
