@@ -127,7 +127,7 @@ def _pairs(
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    found = sorted(p for p in path.iterdir() if p.suffix.lower() in pictures.SUFFIXES)
+    found = pictures.in_folder(path)
     if not found:
         raise UserError(f"{path} holds no pictures ({', '.join(pictures.SUFFIXES)})")
     return found

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .lettering import as_tensor, font
 
 GAP, LINE = 8, 20  # pixels between pictures, and of a line of text
 PAPER, INK = (32, 32, 32), (235, 235, 235)
@@ -32,22 +33,21 @@ def contact_sheet(
     width = GAP + len(columns) * (side + GAP)
     height = GAP + head + sum(h + LINE + GAP for h in heights)
     sheet = Image.new("RGB", (width, height), PAPER)
-    draw, font = ImageDraw.Draw(sheet), _font()
+    draw, letters = ImageDraw.Draw(sheet), font(13)
     for column, heading in enumerate(columns):
         for line, words in enumerate(heading.split("\n")):
             place = (GAP + column * (side + GAP), GAP // 2 + line * LINE)
-            draw.text(place, _shortened(words, side, draw, font), INK, font)
+            draw.text(place, _shortened(words, side, draw, letters), INK, letters)
     y = GAP + head
     for row, below, tall in zip(tiles, captions, heights, strict=True):
         for column, (tile, words) in enumerate(zip(row, below, strict=True)):
             x = GAP + column * (side + GAP)
             pixels = tile[0].movedim(0, -1).mul(255).round().byte().cpu().numpy()
             sheet.paste(Image.fromarray(pixels), (x, y))
-            words = _shortened(words, side, draw, font)
-            draw.text((x, y + tile.shape[2] + 1), words, INK, font)
+            words = _shortened(words, side, draw, letters)
+            draw.text((x, y + tile.shape[2] + 1), words, INK, letters)
         y += tall + LINE + GAP
-    pixels = torch.frombuffer(bytearray(sheet.tobytes()), dtype=torch.uint8)
-    return pixels.view(1, height, width, 3).movedim(-1, 1).float() / 255
+    return as_tensor(sheet)
 
 
 def _fitted(picture: Tensor, side: int) -> Tensor:
@@ -62,20 +62,10 @@ def _fitted(picture: Tensor, side: int) -> Tensor:
     return small.clamp(0, 1)
 
 
-def _font():
-    """Pillow's own font; an old or bare Pillow has it in one size only."""
-    from PIL import ImageFont
-
-    try:
-        return ImageFont.load_default(13)
-    except (TypeError, OSError, ImportError):
-        return ImageFont.load_default()
-
-
-def _shortened(words: str, width: int, draw, font) -> str:
+def _shortened(words: str, width: int, draw, letters) -> str:
     """As much of the words as fits."""
-    if draw.textlength(words, font) <= width:
+    if draw.textlength(words, letters) <= width:
         return words
-    while words and draw.textlength(words + "...", font) > width:
+    while words and draw.textlength(words + "...", letters) > width:
         words = words[:-1]
     return words + "..."

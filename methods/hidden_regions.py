@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..backends import random
 from .checks import by
-from .morphology import grown
+from .morphology import bounding_box, grown
 
 CHOICE = 24  # places that are drawn for each trial; the one farthest from the others is taken
 FLIPS = ((), (3,), (2,), (2, 3))  # dims that are turned round: as it is, x, y, both
@@ -58,10 +58,8 @@ def _shapes(hole: Tensor, margin: int) -> Iterator[tuple[Tensor, tuple[int, int,
 
 def _cut(hole: Tensor) -> tuple[tuple[int, int], Tensor]:
     """The box around the hole, over all frames: its upper left corner, and what is in it."""
-    rows, columns = (hole.amax((0, 1, axis)).nonzero()[:, 0] for axis in (3, 2))
-    top, bottom = int(rows[0]), int(rows[-1]) + 1
-    left, right = int(columns[0]), int(columns[-1]) + 1
-    return (top, left), hole[:, :, top:bottom, left:right]
+    rows, columns = bounding_box(hole.any(0, keepdim=True), 0)
+    return (rows.start, columns.start), hole[:, :, rows, columns]
 
 
 def _places(shape: Tensor, taken: Tensor, sides: tuple[int, int, int, int]) -> Tensor:

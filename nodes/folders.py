@@ -87,13 +87,12 @@ class FidFolder(io.ComfyNode):
 
 def _pictures_in(name: str) -> list[Path]:
     """By name. Raises FileNotFoundError, and ValueError for a folder without pictures."""
-    from ..storage.pictures import SUFFIXES
+    from ..storage.pictures import SUFFIXES, in_folder
 
     if not name.strip():
         raise ValueError("a folder is missing; name both folders, the result's and the reference's")
     folder = host.input_folder_path(name)
-    seen = (path for path in folder.iterdir() if not path.name.startswith("."))
-    found = sorted(path for path in seen if path.suffix.lower() in SUFFIXES and path.is_file())
+    found = [path for path in in_folder(folder) if not path.name.startswith(".")]
     if not found:
         raise ValueError(f"{folder} holds no pictures ({', '.join(SUFFIXES)})")
     return found

@@ -64,12 +64,12 @@ def method(default: str):
     return io.String.Input("method", default=default, tooltip=METHOD_TOOLTIP)
 
 
-def metrics():
+def metrics(examples: str = "psnr, ssim, flip, lpips_alex"):
     return io.String.Input(
         "metrics",
         default="",
         tooltip=(
-            "Names, separated by commas: psnr, ssim, flip, lpips_alex, ... (the help page lists "
+            f"Names, separated by commas: {examples}, ... (the help page lists "
             "them). Empty takes all; those whose weights are missing say so in the table."
         ),
     )

@@ -24,15 +24,7 @@ class SingleImageScore(io.ComfyNode):
                 io.Image.Input(
                     "reference", tooltip="The one picture they were made from; of any size."
                 ),
-                io.String.Input(
-                    "metrics",
-                    default="",
-                    tooltip=(
-                        "Names, separated by commas: patch_ot, coherence, copy_rate, ... (the help "
-                        "page lists them). Empty takes all; those whose weights are missing say so "
-                        "in the table."
-                    ),
-                ),
+                inputs.metrics("patch_ot, coherence, copy_rate"),
                 inputs.patch_size(
                     11,
                     "Side of the patches in pixels, odd. Larger asks for larger structure, and "

@@ -58,7 +58,7 @@ def sound(path: Path) -> tuple[np.ndarray, int] | None:
 
 
 def _read_folder(folder: Path) -> np.ndarray:
-    files = [p for p in folder.iterdir() if p.suffix.lower() in pictures.SUFFIXES]
+    files = pictures.in_folder(folder)
     if not files:
         known = ", ".join(pictures.SUFFIXES)
         raise ClipError(f"{folder} holds no pictures ({known}), so it is no clip")

@@ -46,6 +46,12 @@ def read(path: Path) -> np.ndarray:
     return _as_float(pixels)
 
 
+def in_folder(folder: Path) -> list[Path]:
+    """The pictures that lie directly in a folder, by name."""
+    found = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    return sorted(path for path in found if path.is_file())
+
+
 def write(path: Path, picture: np.ndarray, format: str, text: Mapping[str, str]) -> None:
     """Write (H, W, C) `picture` to `path` as png (8 bit), png16 or exr (32 bit float).
 

@@ -11,7 +11,7 @@ from ..steps import Poll
 from . import temporal, video_frechet
 from .i3d import I3D, I3D_KINDS
 from .regions import regions
-from .weights import MissingWeights, WeightsSource
+from .weights import WeightsSource, load_first
 
 Reading = tuple[str, float, str]  # region, value, note
 
@@ -26,22 +26,9 @@ class I3DFrom:
     def get(self, device: torch.device) -> I3D:
         """Raises MissingWeights."""
         if self.built is None:
-            self.built = self._build().to(device)
+            _, loaded = load_first(self.weights, I3D_KINDS)
+            self.built, self.label = I3D(loaded.tensors).to(device), loaded.label
         return self.built
-
-    def _build(self) -> I3D:
-        if self.weights is None:
-            raise MissingWeights("no folder of weights is given")
-        told = []
-        for kind in I3D_KINDS:
-            try:
-                loaded = self.weights.load(kind)
-            except MissingWeights as error:
-                told.append(str(error))
-                continue
-            self.label = loaded.label
-            return I3D(loaded.tensors)
-        raise MissingWeights("; or else ".join(told))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ..steps import Callback, Progress
 from .clip_metrics import CLIP_METRICS, ClipMetric, Clips, I3DFrom
 from .compare import compare
 from .regions import RING
-from .registry import ENTRIES, METRICS
+from .registry import ENTRIES, METRICS, chosen
 from .scores import Score
 from .weights import WeightsSource
 
@@ -48,7 +48,8 @@ def compare_clips(
     together, and for unknown names.
     """
     _check(result, reference, mask)
-    names = _possible(result, reference, mask) if metrics is None else _known(metrics)
+    there = [*METRICS, *CLIP_METRICS]
+    names = _possible(result, reference, mask) if metrics is None else chosen(metrics, there)
     framewise = [name for name in names if name in METRICS]
     whole = [CLIP_METRICS[name] for name in names if name in CLIP_METRICS]
     alone = [metric for metric in whole if "set" not in metric.needs]
@@ -134,15 +135,6 @@ def _scores(metric: ClipMetric, clips: Clips, about: dict) -> list[Score]:
         Score(**about, **measured, region=region, value=value, note=note)
         for region, value, note in readings
     ]
-
-
-def _known(names: Sequence[str]) -> list[str]:
-    """The names once each, image metrics first, in the order of the lists."""
-    there = [*METRICS, *CLIP_METRICS]
-    unknown = sorted(set(names) - set(there))
-    if unknown:
-        raise ValueError(f"there is no metric {', '.join(unknown)}; there are {', '.join(there)}")
-    return [name for name in there if name in names]
 
 
 def _possible(result: Tensor, reference: Tensor | None, mask: Tensor | None) -> list[str]:

@@ -11,9 +11,9 @@ from ...backends.threads import kernels_only
 from ..checks import by, check_image, check_mask, size_of
 from ..steps import Callback, Poll, Progress
 from .regions import RING, regions
-from .registry import Metric, chosen
+from .registry import METRICS, Metric, chosen
 from .scores import REGIONS, Score
-from .weights import MissingWeights, WeightsSource
+from .weights import WeightsSource, load_first
 
 NAN = float("nan")
 ROUNDING = 1e-5  # that sums of values in [0, 1] may leave over
@@ -49,7 +49,9 @@ def compare(
     row with value NaN and a note that says why; the others still come out.
     Raises ValueError for sizes or batches that do not fit together, and unknown names.
     """
-    wanted = chosen(None if metrics is None else list(metrics))
+    there = list(METRICS)
+    names = there if metrics is None else chosen(metrics, there)
+    wanted = [METRICS[name] for name in names]
     _check(result, reference, mask, wanted)
     there = REGIONS if mask is not None else ("all",)
     if not set(only or ()) <= set(there):
@@ -97,9 +99,7 @@ class Networks:
             return [], ""
         key = (metric.network, tuple(kind.name for kind in metric.kinds), device)
         if key not in self.built:
-            if self.weights is None:
-                raise MissingWeights("no folder of weights is given")
-            loaded = [self.weights.load(kind) for kind in metric.kinds]
+            loaded = [load_first(self.weights, [kind])[1] for kind in metric.kinds]
             network = metric.network(*(each.tensors for each in loaded))
             if self.poll is not None:
                 _polled(network, self.poll)

@@ -13,7 +13,7 @@ from .frechet import few_samples, folder_statistics, frechet_distance
 from .inception import FID_INCEPTION, FidInception
 from .layers import AlexLast, VggLast
 from .scores import Score
-from .weights import Loaded, MissingWeights, WeightsKind, WeightsSource
+from .weights import MissingWeights, WeightsKind, WeightsSource, load_first
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,11 @@ def compare_sets(
     row = partial(Score, method=method, image=image, region="all", better="lower")
     names = list(FEATURES) if features == "auto" else [features]
     try:
-        chosen, loaded = _first_there([FEATURES[name] for name in names], weights)
+        kind, loaded = load_first(weights, [FEATURES[name].kind for name in names])
     except MissingWeights as error:
         metric = FEATURES[names[0]].metric
         return row(metric=metric, value=float("nan"), note=str(error))
+    chosen = next(features for features in FEATURES.values() if features.kind == kind)
     network = chosen.network(loaded.tensors).to(device)
     sets = []
     for name, images in (("result", results), ("reference", references)):
@@ -75,14 +76,3 @@ def compare_sets(
         seconds=round(time.perf_counter() - started, 4),
         note=few_samples(min(gaussian.count for gaussian in sets), network.dimensions),
     )
-
-
-def _first_there(wanted: list[Features], weights: WeightsSource) -> tuple[Features, Loaded]:
-    """Raises MissingWeights with all that is missing."""
-    reasons = []
-    for features in wanted:
-        try:
-            return features, weights.load(features.kind)
-        except MissingWeights as error:
-            reasons.append(str(error))
-    raise MissingWeights(" - or: ".join(reasons))

@@ -5,9 +5,9 @@ import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
+from ..lettering import as_tensor, font
 from .scores import REGIONS, Score
 from .table import Line, lines, methods_of, short
 
@@ -35,8 +35,7 @@ def plot(scores: Sequence[Score], region: str = "auto") -> Tensor:
         raise ValueError(f"region {region!r} is not one of auto, {', '.join(REGIONS)}")
     methods = methods_of(scores)
     picture = _numbers(scores) if len(methods) == 1 else _columns(scores, methods, region)
-    pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
-    return pixels.view(1, picture.height, picture.width, 3).movedim(-1, 1).float() / 255
+    return as_tensor(picture)
 
 
 def _columns(scores: Sequence[Score], methods: list[str], region: str) -> "Image.Image":
@@ -54,9 +53,9 @@ def _columns(scores: Sequence[Score], methods: list[str], region: str) -> "Image
     colours = {method: COLOURS[i % len(COLOURS)] for i, method in enumerate(methods)}
     for x, y, method in legend:
         draw.rectangle((x, y + 2, x + 12, y + 14), fill=colours[method])
-        draw.text((x + 18, y), _cut(method, 40), fill=INK, font=_font(13))
+        draw.text((x + 18, y), _cut(method, 40), fill=INK, font=font(13))
     if not panels:
-        draw.text((GAP, top), "no values", fill=INK, font=_font(13))
+        draw.text((GAP, top), "no values", fill=INK, font=font(13))
     for number, line in enumerate(panels):
         left = GAP + number % across * (PANEL[0] + GAP)
         _panel(draw, left, top + number // across * (PANEL[1] + GAP), line, colours)
@@ -76,8 +75,8 @@ def _numbers(scores: Sequence[Score]) -> "Image.Image":
     draw = ImageDraw.Draw(picture)
 
     def write(row: int, column: int, text: str) -> None:
-        x = GAP if column < 0 else GAP + NAME + (column + 1) * CELL - _font(14).getlength(text)
-        draw.text((x, GAP + row * ROW), text, fill=INK, font=_font(14))
+        x = GAP if column < 0 else GAP + NAME + (column + 1) * CELL - font(14).getlength(text)
+        draw.text((x, GAP + row * ROW), text, fill=INK, font=font(14))
 
     write(0, -1, _cut(method, 60))
     for column, region in enumerate(regions):
@@ -108,18 +107,12 @@ def _legend(methods: list[str], width: int) -> list[tuple[int, int, str]]:
     """(x, y, method): entries side by side, as many to a line as fit."""
     placed, x, y = [], GAP, GAP
     for method in methods:
-        needed = int(_font(13).getlength(_cut(method, 40))) + 40
+        needed = int(font(13).getlength(_cut(method, 40))) + 40
         if x > GAP and x + needed > width:
             x, y = GAP, y + 22
         placed.append((x, y, method))
         x += needed
     return placed
-
-
-def _font(size: int):
-    from PIL import ImageFont
-
-    return ImageFont.load_default(size)
 
 
 def _cut(text: str, most: int) -> str:
@@ -131,7 +124,7 @@ def _panel(draw: "ImageDraw.ImageDraw", left: int, top: int, line: Line, colours
     width, height = PANEL
     bottom = top + height - FOOT
     better = f", {line.better} is better" if line.better else ""
-    draw.text((left, top), f"{line.metric} ({line.region}{better})", fill=INK, font=_font(12))
+    draw.text((left, top), f"{line.metric} ({line.region}{better})", fill=INK, font=font(12))
     finite = [v for values in line.values.values() for v in values if math.isfinite(v)]
     low, high = min([0.0, *finite]), max([0.0, *finite])
     if all(len(values) < 2 for values in line.values.values()) or low == high:
@@ -162,8 +155,8 @@ def _panel(draw: "ImageDraw.ImageDraw", left: int, top: int, line: Line, colours
         else:
             _box(draw, middle, half, values, place, (colours[method], outline, bold))
         text = short(line.mean(method))
-        shift = _font(11).getlength(text) / 2
-        draw.text((middle - shift, bottom + 5), text, fill=INK, font=_font(11))
+        shift = font(11).getlength(text) / 2
+        draw.text((middle - shift, bottom + 5), text, fill=INK, font=font(11))
 
 
 def _box(draw, middle, half, values, place, style) -> None:

@@ -108,12 +108,12 @@ ENTRIES = [
 METRICS = {metric.name: metric for metric in ENTRIES}
 
 
-def chosen(names: Sequence[str] | None) -> list[Metric]:
-    """The metrics of those names, in the order of the list; None for all.
+def chosen(names: Sequence[str], there: Sequence[str]) -> list[str]:
+    """The names once each, in the order of those that there are.
 
     Raises ValueError naming what is unknown and what there is.
     """
-    unknown = sorted(set(names or ()) - set(METRICS))
+    unknown = sorted(set(names) - set(there))
     if unknown:
-        raise ValueError(f"there is no metric {', '.join(unknown)}; there are {', '.join(METRICS)}")
-    return [metric for name, metric in METRICS.items() if names is None or name in names]
+        raise ValueError(f"there is no metric {', '.join(unknown)}; there are {', '.join(there)}")
+    return [name for name in there if name in names]

@@ -3,6 +3,7 @@
 Nothing is fetched. A file is known by the names and shapes of its tensors, whatever it is called.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -42,3 +43,18 @@ class WeightsSource(Protocol):
     def load(self, kind: WeightsKind) -> Loaded:
         """The tensors of a kind. Raises MissingWeights."""
         ...
+
+
+def load_first(
+    weights: WeightsSource | None, kinds: Sequence[WeightsKind]
+) -> tuple[WeightsKind, Loaded]:
+    """The first of the kinds that is there. Raises MissingWeights with all that is missing."""
+    if weights is None:
+        raise MissingWeights("no folder of weights is given")
+    reasons = []
+    for kind in kinds:
+        try:
+            return kind, weights.load(kind)
+        except MissingWeights as error:
+            reasons.append(str(error))
+    raise MissingWeights("; or else ".join(reasons))

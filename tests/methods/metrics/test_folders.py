@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from internal_methods.methods.metrics.backbones import ALEXNET, VGG16
-from internal_methods.methods.metrics.folders import FEATURES, _first_there, compare_sets
+from internal_methods.methods.metrics.folders import FEATURES, compare_sets
 from internal_methods.methods.metrics.inception import FID_INCEPTION
 from internal_methods.methods.metrics.layers import AlexLast
+from internal_methods.methods.metrics.weights import load_first
 from internal_methods.storage.pictures import read
 from internal_methods.storage.weights import WeightsFolder
 from random_weights import random_weights
@@ -55,7 +56,8 @@ def test_few_pictures_give_a_number_and_a_warning(folder):
 
 def test_auto_takes_the_first_whose_weights_are_there(folder):
     def metric():
-        return _first_there(list(FEATURES.values()), WeightsFolder([folder]))[0].metric
+        metrics = {features.kind: features.metric for features in FEATURES.values()}
+        return metrics[load_first(WeightsFolder([folder]), list(metrics))[0]]
 
     assert list(FEATURES) == ["inception", "vgg16", "alexnet"]
     assert metric() == "frechet_alexnet"
