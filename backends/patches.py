@@ -62,6 +62,7 @@ def check(
     wrap: Flags,
     source_wrap: Flags,
     positions: Tensor | None,
+    exact: bool = False,
 ) -> None:
     """Raise ValueError, with the rule and the values, for arguments that no search can take."""
     for name, image in (("target", target), ("source", source)):
@@ -77,8 +78,11 @@ def check(
         )
     if target.device != source.device:
         raise ValueError(f"target lies on {target.device} but source on {source.device}")
-    if not 1 <= neighbours <= MOST_NEIGHBOURS:
-        raise ValueError(f"neighbours must be 1 to {MOST_NEIGHBOURS}, not {neighbours}")
+    if neighbours < 1 or neighbours > MOST_NEIGHBOURS and not exact:
+        raise ValueError(
+            f"neighbours must be 1 to {MOST_NEIGHBOURS}, not {neighbours} "
+            "(an exact search takes more)"
+        )
     if iterations < 0:
         raise ValueError(f"iterations must be 0 or more, not {iterations}")
     if radius is not None and radius < 0:

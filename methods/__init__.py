@@ -1,5 +1,6 @@
 """The methods: what the nodes offer, as functions of tensors."""
 
+from .attention import patch_attention
 from .field import Field, distances_picture, offsets_picture
 from .generate import generate
 from .harmonise import harmonise
@@ -17,5 +18,6 @@ __all__ = [
     "inpaint",
     "make_tileable",
     "offsets_picture",
+    "patch_attention",
     "patchmatch",
 ]

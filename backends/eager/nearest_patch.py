@@ -42,7 +42,7 @@ def nearest_patch(
     """For each patch of `target`, the `neighbours` most similar patches of `source`.
 
     target: (B, C, H, W) or (B, C, T, H, W), floating, finite. source: (B, C, H2, W2) or clip.
-    patch_size: odd side of the square (cube) patch. neighbours: 1 to 31.
+    patch_size: odd side of the square (cube) patch. neighbours: 1 to 31, any number if `exact`.
     similarity: "l2" (distance = sum of squared differences over the patch and channels), "dot"
         (distance = minus the inner product), "cosine" (minus the normalised inner product).
     exact: compare with every source patch, in chunks that keep to `memory` bytes of scratch.
@@ -87,6 +87,7 @@ def nearest_patch(
         wrap=wrap,
         source_wrap=source_wrap,
         positions=positions,
+        exact=exact,
     )
     usable = patches.source_centres(source, source_mask, patch_size, source_wrap)
     size = target.shape[2:]
@@ -354,7 +355,9 @@ def _exhaustive(pair: _Pair, queries: Tensor, neighbours: int) -> Tensor:
             if pair.bias is not None:
                 found += pair.bias[those]
             found, order = found.topk(min(neighbours, len(those)), largest=False)
-            matches, costs = _merge(matches, costs, those[order], found)
+            costs, kept = torch.cat((costs, found), 1).sort(dim=1, stable=True)
+            costs = costs[:, :neighbours]
+            matches = torch.cat((matches, those[order]), 1).gather(1, kept[:, :neighbours])
             pair.poll()
         best.append(matches)
     matches = torch.cat(best) if best else queries.new_empty(0, neighbours)
