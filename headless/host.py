@@ -155,3 +155,12 @@ def wants_preview() -> bool:
 def device_name() -> str:
     """auto, cpu, cuda or mps: where the user wants the work done."""
     return _current.get().device
+
+
+def dense_attention(q, k, v, heads: int, precision, options: dict):
+    """Attention of tokens (B, N, heads * C), for models that hooks of ours sit in."""
+    from torch.nn.functional import scaled_dot_product_attention
+
+    shape = (len(q), -1, heads, q.shape[-1] // heads)
+    split = [tensor.reshape(shape).transpose(1, 2) for tensor in (q, k, v)]
+    return scaled_dot_product_attention(*split).transpose(1, 2).flatten(2)

@@ -87,3 +87,12 @@ def device_name() -> str:
 
     kind = comfy.model_management.get_torch_device().type
     return kind if kind in ("cpu", "cuda") else "auto"
+
+
+def dense_attention(q, k, v, heads: int, precision, options: dict):
+    """The attention that ComfyUI has chosen for this machine, on tokens (B, N, heads * C)."""
+    from comfy.ldm.modules.attention import optimized_attention
+
+    return optimized_attention(
+        q, k, v, heads, attn_precision=precision, transformer_options=options
+    )
