@@ -92,7 +92,8 @@ class SelfAttention:
     q, k, v: (B * heads, C, *size), contiguous, heads within the batch. text: the same of the other
         tokens, each (B * heads, tokens, C), or None where there are none.
     size: (H, W) or (T, H, W); None where it is not known, and then `why` says why not (and there
-        are no maps). chunks: conditions (positive, negative ...) that the batch is made of.
+        are no maps). conditions: of the parts of equal size that the batch is made of (0 positive, 1
+        negative).
     temperature: what the model divides <q, k> by.
     """
 
@@ -107,11 +108,11 @@ class SelfAttention:
         *,
         split: bool = False,
         split_output: bool = False,
-        chunks: int = 1,
+        conditions: tuple[int, ...] = (0,),
     ):
         self._tensors, self._dense, self._grid = tensors, dense, grid
         self._split, self._split_output = split, split_output
-        self.heads, self.block, self.run, self.chunks = heads, block, run, chunks
+        self.heads, self.block, self.run, self.conditions = heads, block, run, conditions
         self.channels = tensors[0].shape[-1] if split else tensors[0].shape[-1] // heads
         self.temperature = self.channels**0.5
 
@@ -281,8 +282,9 @@ def _replacement(part: str, number: int, depth: int, before, run: Run, handle: H
 
         block = Block(part, number, extra_options.get("block_index", 0), depth)
         grid = _unet_grid(q, k, extra_options.get("activations_shape"))
-        chunks = len(extra_options.get("cond_or_uncond") or [0])
-        call = SelfAttention((q, k, v), heads, block, run, grid, dense, chunks=chunks)
+        call = SelfAttention(
+            (q, k, v), heads, block, run, grid, dense, conditions=_conditions(extra_options)
+        )
         return _handled(call, handle)
 
     return replacement
@@ -332,7 +334,7 @@ def _override(model, diffusion, run: Run, handle: Handle) -> None:
             dense,
             split=bool(split),
             split_output=bool(split_output),
-            chunks=len(told.get("cond_or_uncond") or [0]),
+            conditions=_conditions(told),
         )
         return _handled(call, handle)
 
@@ -356,6 +358,10 @@ def _counted(run: Run, told: dict) -> Block:
         return Block("block", run.doubles + index)
     run.doubles = max(run.doubles, index + 1)
     return Block("block", index)
+
+
+def _conditions(told: dict) -> tuple[int, ...]:
+    return tuple(told.get("cond_or_uncond") or (0,))
 
 
 def _handled(call: SelfAttention, handle: Handle) -> "Tensor":

@@ -70,15 +70,15 @@ def test_blocks_of_a_unet():
     seen = {}
 
     def look(call):
-        seen[str(call.block)] = (call.size, call.q.shape, call.chunks, call.temperature)
+        seen[str(call.block)] = (call.size, call.q.shape, call.conditions, call.temperature)
 
     hooked, run = intercept(small.unet(), "test", look)
     sampled(hooked)
     names = ["input 1", "input 3", "middle.0", "middle.1", "output 0", "output 1"]
     assert [str(block) for block in model_blocks(small.unet())] == sorted(names)
     assert list(seen) == [str(block) for block in run.seen] == names
-    assert seen["input 1"] == (SIZE, (4, 16, *SIZE), 2, 4.0)
-    assert seen["middle.1"] == ((8, 6), (4, 16, 8, 6), 2, 4.0)
+    assert seen["input 1"] == (SIZE, (4, 16, *SIZE), (1, 0), 4.0)
+    assert seen["middle.1"] == ((8, 6), (4, 16, 8, 6), (1, 0), 4.0)
 
 
 def test_blocks_of_a_transformer():
