@@ -6,7 +6,8 @@ from math import prod
 import torch
 from torch import Tensor
 
-from ..backends import patches, run
+from ..backends import patches
+from ..backends.gradients import gather_attention, patch_similarity
 from .checks import by, check_finite, check_patch_size
 from .field import Field
 from .patchmatch import patchmatch
@@ -151,25 +152,13 @@ def _found_part(
     (B, *size) of the sum of the exponentials of their logits, by which other parts join it."""
     precise = torch.float64 in (q.dtype, k.dtype)
     if precise or torch.is_grad_enabled() and (q.requires_grad or k.requires_grad):
-        similarities = run(
-            "patch_similarity",
-            q,
-            k,
-            field.positions,
-            patch_size=field.patch_size,
-            similarity=similarity,
-            backend=backend,
+        similarities = patch_similarity(
+            q, k, field.positions, field.patch_size, similarity, backend
         )
     else:
         similarities = -field.distances
-    return run(
-        "gather_attention",
-        similarities / temperature,
-        v,
-        field.positions,
-        window=field.patch_size if aggregate else 1,
-        backend=backend,
-    )
+    window = field.patch_size if aggregate else 1
+    return gather_attention(similarities / temperature, v, field.positions, window, backend)
 
 
 def _available(k: Tensor, hole: Tensor | None, patch_size: int, neighbours: int) -> int:
