@@ -52,7 +52,8 @@ def patch_similarity_gradient(
                     square_k = square_k + keys[:, c + key_step].square().sum(0)
                 some = (square_q > 0) & (square_k > 0)
                 square_q, square_k = (t.where(some, 1.0) for t in (square_q, square_k))
-                weighted = (given * similarities[b].flatten(1)[:, part].to(dtype)).where(some, 0)
+                found = similarities[b].flatten(1)[:, part].nan_to_num(neginf=0.0)
+                weighted = given * found.to(dtype)  # the cosine of zeros is 0
                 own_q, own_k = -weighted / square_q, -weighted / square_k
                 given = given.where(some, 0.0) / (square_q.sqrt() * square_k.sqrt())
             for step, key_step in steps:
