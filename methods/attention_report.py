@@ -120,11 +120,25 @@ def as_text(
         lines.append(
             f"Safe and faster than dense attention here: {', '.join(fast) or 'none of them'}."
         )
+        if setting := _as_setting(blocks, safe):
+            lines.append(f"To patch the safe ones alone, set blocks to: {setting}")
     lines += [
         "",
         *(f"{block.name}: {words}" for block, (_, words) in zip(blocks, told, strict=True)),
     ]
     return "\n".join([*lines, *_refusals(refused)])
+
+
+def _as_setting(blocks: Sequence[Block], safe: Sequence[Block]) -> str:
+    """Blocks as they are chosen in a node, `input 1,2; middle` or `0,3`; those of which all
+    attentions are safe."""
+    unsafe = {block.name.partition(".")[0] for block in blocks if block not in safe}
+    numbers: dict[str, list[str]] = {}
+    for name in dict.fromkeys(block.name.partition(".")[0] for block in safe):
+        if name not in unsafe:
+            part, _, number = name.partition(" ")
+            numbers.setdefault("" if part == "block" else part, []).append(number)
+    return "; ".join(f"{part} {','.join(each)}".strip() for part, each in numbers.items())
 
 
 def _refusals(refused: dict[str, str]) -> list[str]:

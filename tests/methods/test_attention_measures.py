@@ -168,6 +168,12 @@ def test_reached_keys():
     assert 0 < share / 2 < 1
 
 
+def test_a_missing_match_reaches_no_key():
+    positions = torch.full((1, 2, 2, 4, 5), -1)
+    positions[0, 0, :, 1, 1] = torch.tensor([2, 3])
+    assert measures.reached_keys(field_of(positions, (4, 5))) == pytest.approx(1 / 20)
+
+
 def test_found_mass():
     """All keys found: all of the weight. The exact best ones: theirs. Missing ones: nothing."""
     q, k, v = heads(4, 5)
@@ -226,9 +232,29 @@ def test_measure_is_the_same_each_time_and_writes_nowhere():
 
 
 def test_all_keys_leave_no_error():
-    q, k, v = heads(5, 5)
-    got = measures.measure(q, k, v, temperature=1, neighbours=25, tail=None, iterations=20)
-    assert got.top_mass == pytest.approx(1) and got.error_top < 1e-6
+    """At the model's own temperature, in 2-D and in 3-D."""
+    for size in [(4, 5), (2, 3, 4)]:
+        q, k, v = heads(*size)
+        keys = math.prod(size)
+        settings = {"neighbours": keys, "tail": None, "iterations": 20}
+        got = measures.measure(q, k, v, temperature=2, **settings)
+        assert got.top_mass == pytest.approx(1) and got.error_top < 1e-5
+        assert got.found_mass == pytest.approx(1, abs=1e-3) and got.error < 1e-2
+
+
+def test_logits_of_patches_are_means(monkeypatch):
+    """A patch of equal tokens attends to others as one of its tokens does."""
+    asked, real = [], measures.patch_attention
+
+    def watched(*tensors, **settings):
+        asked.append(settings["temperature"])
+        return real(*tensors, **settings)
+
+    monkeypatch.setattr(measures, "patch_attention", watched)
+    for size in [(5, 5), (3, 4, 5)]:
+        settings = {"neighbours": 2, "patch_size": 3, "tail": None, "samples": 4}
+        measures.measure(*heads(*size), temperature=2, **settings)
+    assert set(asked) == {2 * 9, 2 * 27}
 
 
 def test_means_leave_out_what_is_missing():

@@ -88,6 +88,17 @@ def test_a_poor_search_is_named_as_the_reason():
     assert "the search is to blame" in said and "60 % of the weight instead of 97 %" in said
 
 
+def test_safe_blocks_are_written_as_they_are_chosen():
+    """A block of which one attention is not safe is left out."""
+    good, bad = [measures(error=0.01)], [measures(error=0.9)]
+    names = {"input 1": good, "input 4.0": good, "input 4.1": bad, "input 7.0": good}
+    names |= {"input 7.1": good, "middle": good, "output 3": bad, "output 5": good}
+    said = told(windows=1, **names)
+    assert "set blocks to: input 1,7; middle; output 5\n" in said
+    assert "set blocks to: 0,12\n" in told(windows=1, **{"block 0": good, "block 12": good})
+    assert "set blocks to" not in told(windows=1, **{"input 4.0": good, "input 4.1": bad})
+
+
 def test_what_was_not_measured_is_told():
     text = told(refused={"block 3": "there is a mask"})
     assert text.startswith("No attention was measured") and "block 3: not measured, there" in text
