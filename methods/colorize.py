@@ -203,6 +203,7 @@ def train_colorizer(
         return trained
 
 
+@torch.no_grad()
 def colorize(
     images: Tensor,
     references: Tensor,
