@@ -20,6 +20,7 @@ from .steps import Callback, Poll, Progress
 
 WIDTH = 16  # channels that the attention layer sees
 LEARNING_RATE = 1e-3
+LEAST = 7  # side of a reduced picture: a patch
 SHOWN = 10  # steps between two previews
 KINDS = ("psal", "dense", "local", "linear")
 
@@ -185,6 +186,7 @@ def train_colorizer(
         optimizer = None
         for step in range(steps):
             picture, reference = (each.clone() for each in pairs(draw))
+            _check_images(picture, reference)
             if optimizer is None:
                 trained.network.to(picture.device)
                 optimizer = torch.optim.Adam(trained.network.parameters(), lr=LEARNING_RATE)
@@ -272,11 +274,11 @@ def _key_frames(images: int, references: int) -> list[int]:
 
 
 def reduced(picture: Tensor, side: int) -> Tensor:
-    """(B, C, H, W) with its longer side at most `side`; 0 leaves it."""
+    """(B, C, H, W) with its longer side at most `side`, or a patch; 0 leaves it."""
     share = side / max(picture.shape[2:])
     if not side or share >= 1:
         return picture
-    height, width = (max(1, round(n * share)) for n in picture.shape[2:])
+    height, width = (max(min(n, LEAST), round(n * share)) for n in picture.shape[2:])
     return interpolate(picture, (height, width), mode="area")
 
 

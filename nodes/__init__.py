@@ -1,6 +1,7 @@
 """The nodes: they convert, call a method and convert back. Here is the list, in menu order."""
 
 from .api import ComfyExtension, host
+from .colorization import GuidedColorization
 from .editing import Harmonise
 from .folders import FidFolder
 from .generation import Generate
@@ -22,6 +23,7 @@ NODES = [
     PatchInpaint,
     MakeTileable,
     Harmonise,
+    GuidedColorization,
     BrushMask,
     LargeMask,
     BoxMask,
