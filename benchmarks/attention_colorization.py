@@ -12,7 +12,8 @@ measures a forward pass of each layer at 256 x 256, each in a process of its own
 together, in benchmarks/results/attention_colorization.json and as a picture like figure IV.5.
 
 Projections: "apart" as in the thesis, queries and keys each have a convolution of their own;
-"shared": both pass through the same one.
+"shared": both pass through the same one; "copies": that, and the network begins as
+one that matches grey patches and copies colours.
 
 GFLOPs are those of one forward pass at 256 x 256 by the thesis's count: a squared difference is 3
 operations, a product 2, over 7 x 7 x 16 numbers per comparison and 16 per value. For PSAL the
@@ -94,9 +95,11 @@ def errors(network, layer: Layer, tested: list[torch.Tensor]) -> list[float]:
     for frames in tested:
         first = range(0, len(frames) - GAP, EVERY)
         pairs = [(i, i + GAP) for i in first] + [(i + GAP, i) for i in first]
-        settings = {"network": network, "layer": layer, "keep_luma": False}
+        settings = {"layer": layer, "keep_luma": False}
         pair = [
-            (colorize(frames[a : a + 1], frames[b : b + 1], **settings) - frames[a]).square().mean()
+            (colorize(frames[a : a + 1], frames[b : b + 1], network, **settings) - frames[a])
+            .square()
+            .mean()
             for a, b in pairs
         ]
         found.append(float(torch.stack(pair).mean()))
@@ -116,7 +119,8 @@ def train(options) -> None:
                 any_clip(training),
                 layer=LAYERS[name],
                 steps=options.steps,
-                shared=options.projections == "shared",
+                shared=options.projections != "apart",
+                copies=options.projections == "copies",
                 seed=seed,
             )
             seconds = time.process_time() - started
@@ -191,7 +195,7 @@ def tables(options) -> None:
     used = options.runs / "memory.json"
     bytes_used = json.loads(used.read_text()) if used.exists() else {}
     rows = {}
-    for projections in ("apart", "shared"):
+    for projections in ("apart", "shared", "copies"):
         for name in LAYERS:
             key = (projections, name)
             same = [r for r in runs if (r["projections"], r["layer"]) == key]
@@ -269,7 +273,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, required=True)
     parser.add_argument("job", choices=["train", "memory", "one", "tables"])
     parser.add_argument("--layers", type=lambda text: text.split("|"), default=list(LAYERS))
-    parser.add_argument("--projections", choices=["apart", "shared"], default="apart")
+    parser.add_argument("--projections", choices=["apart", "shared", "copies"], default="apart")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--side", type=int, default=64)

@@ -14,13 +14,14 @@ from torch.nn.functional import interpolate, mse_loss
 from .attention import patch_attention
 from .attention_layers import dense_attention, linear_attention, local_attention
 from .checks import check_image
-from .features import luma
+from .features import LUMA, luma
 from .field import Field
 from .steps import Callback, Poll, Progress
 
 WIDTH = 16  # channels that the attention layer sees
 LEARNING_RATE = 1e-3
 LEAST = 7  # side of a reduced picture: a patch
+FAINT = 0.1  # share of random features beside the grey ones, where a network begins as a copier
 SHOWN = 10  # steps between two previews
 KINDS = ("psal", "dense", "local", "linear")
 
@@ -93,14 +94,31 @@ class ColorizeNetwork(nn.Module):
     shared: queries and keys pass through one convolution, so that patches which look alike match
     from the first step on. The thesis has one for each, which must first learn to agree, and never
     do without a gradient: with PSAL-1.
+    copies: begin as a network that matches grey patches and copies colours, from which training can
+    only depart for something better; otherwise with random numbers, as the thesis does.
     """
 
-    def __init__(self, generator: Generator, shared: bool = True):
+    def __init__(self, generator: Generator, shared: bool = True, copies: bool = True):
         super().__init__()
         self.query = _convolution(1, WIDTH, generator)
         self.key = self.query if shared else _convolution(1, WIDTH, generator)
         self.value = _convolution(3, WIDTH, generator)
         self.colour = _convolution(WIDTH, 3, generator)
+        if copies:
+            self._copy_colours()
+
+    @torch.no_grad()
+    def _copy_colours(self) -> None:
+        """Let the first channel of queries and keys be grey, and three of the values the colour."""
+        for features in {self.query, self.key}:
+            features.weight.mul_(FAINT)
+            features.weight[0].zero_()[0, 1, 1] = 1
+            features.bias.zero_()
+        less_luma = torch.eye(3) - torch.tensor(LUMA)  # colour without its luma
+        self.value.weight[:3].zero_()[:, :, 1, 1] = less_luma
+        self.value.bias[:3].zero_()
+        self.colour.weight.zero_()[:, :3, 1, 1] = torch.eye(3)
+        self.colour.bias.zero_()
 
     def forward(
         self, grey: Tensor, reference: Tensor, layer: Layer, **search
@@ -167,6 +185,7 @@ def train_colorizer(
     layer: Layer,
     steps: int = 500,
     shared: bool = True,
+    copies: bool = True,
     seed: int = 0,
     backend: str = "auto",
     callback: Callback | None = None,
@@ -175,13 +194,14 @@ def train_colorizer(
 
     pairs: draws (1, 3, H, W) in [0, 1] and its reference (1, 3, H2, W2), on the CPU or a GPU;
         `frame_pairs` and `mirrored_pairs` make such. Squared error, Adam, one pair a step.
+    shared, copies: see ColorizeNetwork.
     callback: called with a Step after every step, with a new picture every few; may raise.
     Works under torch.inference_mode() as well. Repeats for the same seed and threads.
     Raises ValueError if the error becomes NaN or infinite.
     """
     with torch.inference_mode(False), torch.enable_grad():
         draw = Generator().manual_seed(seed)
-        trained = Trained(ColorizeNetwork(draw, shared))
+        trained = Trained(ColorizeNetwork(draw, shared, copies))
         progress, shown = Progress(callback, steps, 1), None
         optimizer = None
         for step in range(steps):
@@ -209,8 +229,8 @@ def train_colorizer(
 def colorize(
     images: Tensor,
     references: Tensor,
+    network: ColorizeNetwork,
     *,
-    network: ColorizeNetwork | None = None,
     layer: Layer | None = None,
     side: int = 0,
     keep_luma: bool = True,
@@ -223,8 +243,7 @@ def colorize(
     images: (T, 1 or 3, H, W) in [0, 1]; of colour ones only the luma is used. references: (N, 3,
         H2, W2); several are taken for key frames at equal distances, and each image has the nearest
         in time.
-    network: a trained one; without, grey patches are matched and the reference's colours copied.
-    layer: its attention layer, default PSAL-3; it need not be the one of the training.
+    layer: the network's attention layer, default PSAL-3; it need not be the one of the training.
     side: where a picture is larger, attention sees it reduced to this side; 0 for the whole size.
     keep_luma: the result has the luma of the images, its colours paled where they would leave
         [0, 1]. Otherwise the network's own.
@@ -244,13 +263,8 @@ def colorize(
             colours = interpolate(colours, small.shape[2:], mode="bilinear", align_corners=False)
         progress.report(image, 0, number)
         search = {"start": psi, "seed": seed, "backend": backend, "poll": progress.poll}
-        if network is None:
-            light = luma(colours)
-            change, psi = layer(small, light, colours - light, **search)
-        else:
-            result, psi = network(small, colours, layer, **search)
-            change = result - small
-        change = interpolate(change, grey.shape[2:], mode="bilinear", align_corners=False)
+        result, psi = network(small, colours, layer, **search)
+        change = interpolate(result - small, grey.shape[2:], mode="bilinear", align_corners=False)
         coloured = _coloured(grey, change - luma(change)) if keep_luma else grey + change
         made.append(coloured.to(images.dtype))
         progress.report(made[-1], 0, number + 1, True)

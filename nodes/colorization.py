@@ -76,12 +76,13 @@ class GuidedColorization(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "steps",
-                    default=300,
+                    default=200,
                     min=0,
                     max=1_000_000,
                     tooltip=(
                         "Training steps. Raise it while the loss curve still falls. 0 trains "
-                        "nothing: grey patches are matched as they are and colours copied."
+                        "nothing: grey patches are matched as they are and colours copied, often "
+                        "enough where the reference shows the same things."
                     ),
                 ),
                 io.Int.Input(
@@ -97,14 +98,14 @@ class GuidedColorization(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "working_size",
-                    default=256,
+                    default=512,
                     min=0,
                     max=16384,
                     step=8,
                     tooltip=(
                         "Longer side in pixels at which colours are found; detail stays, for it is "
-                        "in the luma. Larger follows finer colours, smaller is steadier and "
-                        "faster. 0 works at the picture's own size."
+                        "in the luma. Larger follows finer colours, smaller sees more around each "
+                        "pixel and is faster. 0 works at the picture's own size."
                     ),
                 ),
                 io.Boolean.Input(
@@ -184,7 +185,7 @@ class GuidedColorization(io.ComfyNode):
         coloured = colorize(
             picture[:, :3],
             colours,
-            network=trained.network if steps else None,
+            trained.network,
             layer=_layer(final, similarity, min(working_size or size, size)),
             side=working_size,
             keep_luma=keep_luma,

@@ -41,7 +41,7 @@ def scene(shift=0, size=(20, 24)):
 
 def train(layer=LAYERS[1], pairs=None, **settings):
     pairs = pairs or frame_pairs(torch.cat([scene(0), scene(4)]))
-    return train_colorizer(pairs, layer=layer, **({"steps": 40} | settings))
+    return train_colorizer(pairs, layer=layer, **({"steps": 40, "copies": False} | settings))
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=name)
@@ -56,8 +56,8 @@ def test_training_is_that_of_torch():
     """Against the same network written out, with dense attention by cdist."""
     picture, reference = scene(0)[..., :10, :12], scene(4)[..., :10, :12]
     layer = Layer("dense", patch_size=1, stride=1)
-    trained = train_colorizer(lambda _: (picture, reference), layer=layer, steps=3)
-    network = ColorizeNetwork(Generator().manual_seed(0))
+    trained = train_colorizer(lambda _: (picture, reference), layer=layer, steps=3, copies=False)
+    network = ColorizeNetwork(Generator().manual_seed(0), copies=False)
     optimizer, losses = torch.optim.Adam(network.parameters(), lr=1e-3), []
     for _ in range(3):
         q, k = (network.query(luma(x)).flatten(2).transpose(1, 2) for x in (picture, reference))
@@ -74,7 +74,7 @@ def test_training_is_that_of_torch():
 
 
 def test_psal_1_leaves_queries_and_keys_as_they_were():
-    drawn = ColorizeNetwork(Generator().manual_seed(3), shared=False)
+    drawn = ColorizeNetwork(Generator().manual_seed(3), shared=False, copies=False)
     lone = train(LAYERS[0], seed=3, shared=False, steps=3).network
     assert torch.equal(lone.query.weight, drawn.query.weight)
     assert torch.equal(lone.key.weight, drawn.key.weight)
@@ -101,7 +101,7 @@ def test_training_under_inference_mode():
     with torch.inference_mode():
         frames = torch.cat([scene(0), scene(4)])
         trained = train(pairs=frame_pairs(frames), steps=60)
-        made = colorize(luma(frames[:1]), frames[1:], network=trained.network, layer=LAYERS[1])
+        made = colorize(luma(frames[:1]), frames[1:], trained.network, layer=LAYERS[1])
     assert sum(trained.losses[-10:]) < 0.8 * sum(trained.losses[:10])
     assert made.shape == (1, 3, 20, 24) and not made.requires_grad
 
@@ -110,31 +110,45 @@ def test_a_trained_network_gives_colours_with_other_layers():
     trained, picture, reference = train(LAYERS[4], steps=250, seed=1), scene(0), scene(4)
     grey = (luma(picture) - picture).square().mean()
     for layer in LAYERS[:3]:
-        made = colorize(picture, reference, network=trained.network, layer=layer)
+        made = colorize(picture, reference, trained.network, layer=layer)
         assert (made - picture).square().mean() < 0.6 * grey
 
 
-def test_without_a_network_the_colours_of_grey_patches_are_copied():
+def copier(**settings):
+    return ColorizeNetwork(Generator().manual_seed(0), **settings)
+
+
+def test_an_untrained_network_matches_grey_patches_and_copies_colours():
     picture, reference = scene(0), scene(4)
-    made = colorize(luma(picture), reference, layer=Layer(neighbours=1, patch_size=5))
+    layer = Layer(neighbours=1, patch_size=5)
+    made = colorize(luma(picture), reference, copier(), layer=layer)
     inner = (..., slice(2, -2), slice(6, -2))  # what the reference has too
     assert (made - picture)[inner].abs().max() < 1e-5
+    grey = (luma(picture) - picture).square().mean()
+    assert (made - picture).square().mean() < 0.1 * grey
+
+
+def test_training_departs_from_copying_for_something_better():
+    colourful, reference = scene(0), scene(4)
+    pale = luma(colourful) + 0.5 * (colourful - luma(colourful))
+    losses = train(pairs=lambda _: (pale, reference), copies=True, steps=100).losses
+    assert losses[-1] < 0.5 * losses[0]
 
 
 @pytest.mark.parametrize("side", [0, 12])
 def test_the_luma_stays(side):
     picture, reference = scene(0, (21, 25)), scene(4)
     network = train(steps=5).network
-    made = colorize(picture, reference, network=network, layer=LAYERS[1], side=side)
+    made = colorize(picture, reference, network, layer=LAYERS[1], side=side)
     assert torch.allclose(luma(made), luma(picture), atol=1e-6)
     assert made.min() >= 0 and made.max() <= 1
-    free = colorize(picture, reference, network=network, layer=LAYERS[1], keep_luma=False)
+    free = colorize(picture, reference, network, layer=LAYERS[1], keep_luma=False)
     assert not torch.allclose(luma(free), luma(picture), atol=1e-4)
 
 
 def test_luma_beyond_the_range_stays_too():
     picture = scene(0) * 3 - 1
-    made = colorize(picture, scene(4), layer=LAYERS[1])
+    made = colorize(picture, scene(4), copier(), layer=LAYERS[1])
     assert torch.allclose(luma(made), luma(picture), atol=1e-5)
 
 
@@ -142,7 +156,7 @@ def test_references_are_key_frames():
     frames = torch.cat([scene(0)] * 5)
     red, blue = torch.zeros(1, 3, 20, 24), torch.zeros(1, 3, 20, 24)
     red[:, 0], blue[:, 2] = 0.5, 0.5
-    made = colorize(frames, torch.cat([red, blue]), layer=LAYERS[0])
+    made = colorize(frames, torch.cat([red, blue]), copier(), layer=LAYERS[0])
     redder = [bool((m[0] > m[2]).float().mean() > 0.5) for m in made]
     assert redder[:2] == [True, True] and redder[3:] == [False, False]
 
@@ -179,7 +193,7 @@ def test_inputs_are_not_written_to():
     frames = torch.cat([scene(0), scene(4)])
     before = frames.clone()
     network = train(pairs=frame_pairs(frames), steps=3).network
-    colorize(frames, frames, network=network, layer=LAYERS[1])
+    colorize(frames, frames, network, layer=LAYERS[1])
     assert torch.equal(frames, before)
 
 
@@ -187,10 +201,10 @@ def test_bad_input_is_said_in_words():
     with pytest.raises(ValueError, match="kind 'full'"):
         train(Layer("full"), steps=1)
     with pytest.raises(ValueError, match="references have 1 channels, expected 3"):
-        colorize(scene(), luma(scene()))
+        colorize(scene(), luma(scene()), copier())
     with pytest.raises(ValueError, match="images have 2 channels, expected 1 or 3"):
-        colorize(scene()[:, :2], scene())
+        colorize(scene()[:, :2], scene(), copier())
     with pytest.raises(ValueError, match="NaN or infinite"):
-        colorize(scene() * torch.nan, scene())
+        colorize(scene() * torch.nan, scene(), copier())
     with pytest.raises(ValueError, match="the error of step 0 is inf"):
         train(pairs=lambda _: (scene() * 1e30, scene()), layer=LAYERS[4], steps=1)
