@@ -6,6 +6,7 @@ convolution to three channels, whose result is added to the grey picture.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -62,14 +63,14 @@ class Layer:
         start: a field to search from; one of another size is left aside. poll: called during a
         search; may raise to interrupt it.
         """
-        common = {"patch_size": self.patch_size}
-        compared = common | {"similarity": self.similarity, "temperature": self.temperature}
+        compared: dict[str, Any] = {"patch_size": self.patch_size}
+        compared |= {"similarity": self.similarity, "temperature": self.temperature}
         if self.kind == "dense":
             return dense_attention(q, k, v, stride=self.stride, **compared), None
         if self.kind == "local":
             return local_attention(q, k, v, window=self.window, **compared), None
         if self.kind == "linear":
-            return linear_attention(q, k, v, **common), None
+            return linear_attention(q, k, v, patch_size=self.patch_size), None
         if self.kind != "psal":
             raise ValueError(f"kind {self.kind!r} is not one of {', '.join(KINDS)}")
         fits = start is not None and (start.size, start.source_size) == (q.shape[2:], k.shape[2:])
@@ -111,14 +112,16 @@ class ColorizeNetwork(nn.Module):
     def _copy_colours(self) -> None:
         """Let the first channel of queries and keys be grey, and three of the values the colour."""
         for features in {self.query, self.key}:
-            features.weight.mul_(FAINT)
-            features.weight[0].zero_()[0, 1, 1] = 1
-            features.bias.zero_()
-        less_luma = torch.eye(3) - torch.tensor(LUMA)  # colour without its luma
-        self.value.weight[:3].zero_()[:, :, 1, 1] = less_luma
-        self.value.bias[:3].zero_()
-        self.colour.weight.zero_()[:, :3, 1, 1] = torch.eye(3)
-        self.colour.bias.zero_()
+            weight, bias = features.parameters()
+            weight.mul_(FAINT)
+            weight[0].zero_()[0, 1, 1] = 1
+            bias.zero_()
+        weight, bias = self.value.parameters()
+        weight[:3].zero_()[:, :, 1, 1] = torch.eye(3) - torch.tensor(LUMA)  # less its luma
+        bias[:3].zero_()
+        weight, bias = self.colour.parameters()
+        weight.zero_()[:, :3, 1, 1] = torch.eye(3)
+        bias.zero_()
 
     def forward(
         self, grey: Tensor, reference: Tensor, layer: Layer, **search
@@ -131,12 +134,12 @@ class ColorizeNetwork(nn.Module):
 
 def _convolution(channels: int, out: int, generator: Generator) -> nn.Conv2d:
     """3 x 3, with torch's usual initialisation but drawn from a generator of our own."""
-    made = nn.utils.skip_init(
-        nn.Conv2d, channels, out, 3, padding=1, padding_mode="reflect", device="cpu"
+    made = nn.Conv2d(channels, out, 3, padding=1, padding_mode="reflect", device="meta").to_empty(
+        device="cpu"
     )
     bound = (9 * channels) ** -0.5
     with torch.no_grad():
-        for values in (made.weight, made.bias):
+        for values in made.parameters():
             values.uniform_(-bound, bound, generator=generator)
     return made
 
