@@ -14,8 +14,8 @@ import numpy as np
 
 from .. import random
 from .compile import inline, jit
-from .problem import Problem, source_begin, target_begin
-from .simd import SLACK, product
+from .problem import Problem, frame_and_row, source_begin, target_begin, unpack
+from .simd import SLACK, product, product_in_time
 from .threads import run_pieces, stripes
 
 SAMPLES = 50_000  # numbers that the principal components are computed from
@@ -29,20 +29,27 @@ Tree = namedtuple("Tree", "basis components dims cuts order starts depth")
 
 
 @inline
-def _component(image, at, stride, tree, length, size, d):
-    """Component d of the patch of a flat image that begins at `at`."""
-    return product(image, at, tree.basis, d * size * length, stride, length, length, size)
+def _component(p, image, at, stride, plane, tree, d):
+    """Component d of the patch of a flat image that begins at `at`; stride, plane in numbers."""
+    length, size = p.patch_size * p.channels, p.patch_size
+    whole = length * size
+    if len(p.clip):
+        return product_in_time(
+            image, at, tree.basis, d * p.depth * whole,
+            stride, length, length, size, plane, whole, p.depth,
+        )  # fmt: skip
+    return product(image, at, tree.basis, d * whole, stride, length, length, size)
 
 
 @jit
 def _describe(p, tree, patches, out, first, end):
-    """The descriptors, one row each, of some of the source patches (y << 16 | x)."""
-    length, row = p.patch_size * p.channels, p.source_stride * p.channels
+    """The descriptors, one row each, of some of the source patches (packed)."""
+    stride, plane = p.source_stride * p.channels, p.source_plane * p.channels
     for i in range(first, end):
-        patch = np.int64(patches[i])
-        at = source_begin(p, patch >> 16, patch & 0xFFFF)
+        t, y, x = unpack(p, np.int64(patches[i]))
+        at = source_begin(p, t, y, x)
         for d in range(tree.components):
-            out[i, d] = _component(p.source, at, row, tree, length, p.patch_size, d)
+            out[i, d] = _component(p, p.source, at, stride, plane, tree, d)
 
 
 @jit
@@ -98,23 +105,27 @@ def _split(descriptors, tree, keys, root, root_first, root_end, root_level, dept
 
 
 @jit
-def _descend(p, tree, leaves, first_row, end_row, descriptor):
-    """The leaf of every active query of some rows; descriptor: (components,) scratch."""
-    length, row = p.patch_size * p.channels, p.target_stride * p.channels
-    for y in range(first_row, end_row):
+def _descend(p, tree, leaves, first_leaves, first_row, end_row, descriptor):
+    """The leaf of every active query of some rows; descriptor: (components,) scratch.
+
+    first_leaves: the row that the leaves begin with.
+    """
+    stride, plane = p.target_stride * p.channels, p.target_plane * p.channels
+    for row in range(first_row, end_row):
+        t, y = frame_and_row(p, row)
         for x in range(p.width):
-            if not p.active[y * p.width + x]:
+            if not p.active[row * p.width + x]:
                 continue
-            at = target_begin(p, y, x)
+            at = target_begin(p, t, y, x)
             for d in range(tree.components):
-                descriptor[d] = _component(p.target, at, row, tree, length, p.patch_size, d)
+                descriptor[d] = _component(p, p.target, at, stride, plane, tree, d)
             node = 0
             for _ in range(tree.depth):
                 if descriptor[tree.dims[node]] < tree.cuts[node]:
                     node = 2 * node + 1
                 else:
                     node = 2 * node + 2
-            leaves[y * p.width + x] = node + 1 - (1 << tree.depth)
+            leaves[(row - first_leaves) * p.width + x] = node + 1 - (1 << tree.depth)
 
 
 @jit
@@ -136,22 +147,24 @@ def _group(leaves, ends, queries):
 
 
 def group_by_leaf(problem: Problem, tree: Tree, rows: list[tuple[int, int]], poll):
-    """Which queries descend to which leaf: the queries, leaf after leaf, and where each leaf's end.
+    """Which queries of some rows descend to which leaf: the queries, counted from the first of the
+    first row on, leaf after leaf, and where each leaf's end.
 
     Taken leaf by leaf, the few patches of a leaf stay in the cache for all the queries that want
     them; in the order of the picture every query would fetch them from far away.
     """
-    leaves = np.full(len(problem.active), -1, np.int32)
-    pieces = [(first, end, np.empty(tree.components, np.float32)) for first, end in rows]
-    run_pieces(partial(_descend, problem, tree, leaves), pieces, poll)
+    first, end = rows[0][0], rows[-1][1]
+    leaves = np.full((end - first) * problem.width, -1, np.int32)
+    pieces = [(*piece, np.empty(tree.components, np.float32)) for piece in rows]
+    run_pieces(partial(_descend, problem, tree, leaves, first), pieces, poll)
     ends = np.zeros((1 << tree.depth) + 1, np.int32)
-    queries = np.empty(int(problem.active.sum()), np.int32)
+    queries = np.empty(np.count_nonzero(leaves >= 0), np.int32)
     _group(leaves, ends, queries)
     return queries, ends
 
 
-def build(problem: Problem, room: np.ndarray, leaf_size: int, components: int) -> Tree:
-    """The tree of the source patches `room` (y << 16 | x), leaves of about leaf_size patches."""
+def build(problem: Problem, room: np.ndarray, leaf_size: int, components: int, poll) -> Tree:
+    """The tree of the source patches `room` (packed), leaves of about leaf_size patches."""
     depth = max(0, int(np.log2(max(1, len(room) / leaf_size))))
     tree = Tree(
         _principal_components(problem, room, components),
@@ -163,7 +176,8 @@ def build(problem: Problem, room: np.ndarray, leaf_size: int, components: int) -
         depth,
     )
     descriptors = np.empty((len(room), components), np.float32)
-    run_pieces(partial(_describe, problem, tree, room, descriptors), stripes(len(room), 1 << 14))
+    pieces = stripes(len(room), 1 << 14)
+    run_pieces(partial(_describe, problem, tree, room, descriptors), pieces, poll)
     keys = np.empty(len(room), np.float32)
     fork = min(FORKS, depth)
     _split(descriptors, tree, keys, 0, 0, len(room), 0, fork, _todo(depth))
@@ -175,6 +189,7 @@ def build(problem: Problem, room: np.ndarray, leaf_size: int, components: int) -
     run_pieces(
         lambda *branch: _split(descriptors, tree, keys, *branch, fork, depth, _todo(depth)),
         branches,
+        poll,
     )
     return tree._replace(order=room[tree.order])
 
@@ -198,13 +213,12 @@ def _principal_components(problem: Problem, room: np.ndarray, components: int) -
     By power iteration; no BLAS, whose last bits would depend on the number of threads.
     """
     size, length = problem.patch_size, problem.patch_size * problem.channels
-    count = max(64, SAMPLES // (size * length))
-    some = room[np.linspace(0, len(room) - 1, min(count, len(room))).astype(np.int64)].astype(
-        np.int64
-    )
-    row = problem.source_stride * problem.channels
-    corner = source_begin.py_func(problem, some >> 16, some & 0xFFFF)
-    inside = np.arange(size)[:, None] * row + np.arange(length)
+    count = max(64, SAMPLES // (problem.depth * size * length))
+    some = room[np.linspace(0, len(room) - 1, min(count, len(room))).astype(np.int64)]
+    corner = source_begin.py_func(problem, *unpack.py_func(problem, some.astype(np.int64)))
+    frames, rows = np.arange(problem.depth)[:, None, None], np.arange(size)[:, None]
+    pixels = frames * problem.source_plane + rows * problem.source_stride
+    inside = pixels * problem.channels + np.arange(length)
     sample = problem.source[corner[:, None] + inside.ravel()].astype(np.float64)
     sample -= sample.mean(0)
     basis = random.normal((sample.shape[1], components), seed=0).double().numpy()

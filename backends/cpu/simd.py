@@ -4,9 +4,9 @@ Left to itself numba widens 8-bit integers to 64 bits and gives up vectorising a
 leave early. These intrinsics emit plain LLVM vector instructions instead, which LLVM lowers to
 whatever the CPU has (AVX-512, AVX2, NEON ...). No compiler is needed on the user's machine.
 
-Both patches are rows of `length` numbers inside flat arrays, `stride` numbers apart. The last
-vector of a row reads past its end and masks what it read: arrays need `SLACK` spare numbers at
-their end.
+Both patches are rows of `length` numbers inside flat arrays, `stride` numbers apart; those of clips
+are `depth` times as many, each time `plane` numbers further on. The last vector of a row reads past
+its end and masks what it read: arrays need `SLACK` spare numbers at their end.
 """
 
 from llvmlite import ir
@@ -131,8 +131,14 @@ class _Floats(_Elements):
         return self.builder.call(function, [_F32(0.0), sums], fastmath=_FAST)
 
 
-def _sum_over_patch(builder, elements, add_terms, a, b, stride_a, stride_b, length, rows, limit):
-    """Emit the loops over rows and vectors; with a limit, give up at half height once past it."""
+def _sum_over_patch(
+    builder, elements, add_terms, a, b, stride_a, stride_b, length, rows, limit, frames=None
+):
+    """Emit the loops over frames, if any, rows and vectors.
+
+    With a limit, give up at half the height of each frame once past it. frames: None, or the planes
+    of a and b and the depth.
+    """
     lanes, function = _I64(elements.lanes), builder.function
     whole = builder.sdiv(builder.sub(length, _I64(1)), lanes)  # the last vector is always masked
     tail = builder.mul(whole, lanes)
@@ -142,7 +148,15 @@ def _sum_over_patch(builder, elements, add_terms, a, b, stride_a, stride_b, leng
         function.append_basic_block(name)
         for name in ("row", "vectors", "vector", "last", "middle", "row_end", "end", "done")
     )
-    start = builder.block
+    zero = ir.Constant(elements.sums, None)
+    start, at_start = builder.block, (a, b, zero)
+    if frames is not None:
+        frame = function.append_basic_block("frame")
+        builder.branch(frame)
+        builder.position_at_end(frame)
+        left, *at_frame = (builder.phi(t) for t in (_I64, a.type, b.type, elements.sums))
+    first_a, first_b, first_sums = at_start if frames is None else at_frame
+    before = builder.block
     builder.branch(head)
 
     builder.position_at_end(head)
@@ -178,16 +192,29 @@ def _sum_over_patch(builder, elements, add_terms, a, b, stride_a, stride_b, leng
         builder.cbranch(builder.fcmp_ordered(">=", partial, limit), done, row_end)
 
     builder.position_at_end(row_end)
-    zero = ir.Constant(elements.sums, None)
     for phi, first, following in (
         (row, _I64(0), next_row),
-        (at_a, a, next_a),
-        (at_b, b, next_b),
-        (sums, zero, row_sums),
+        (at_a, first_a, next_a),
+        (at_b, first_b, next_b),
+        (sums, first_sums, row_sums),
     ):
-        phi.add_incoming(first, start)
+        phi.add_incoming(first, before)
         phi.add_incoming(following, row_end)
-    builder.cbranch(builder.icmp_signed("<", next_row, rows), head, end)
+    if frames is None:
+        builder.cbranch(builder.icmp_signed("<", next_row, rows), head, end)
+    else:
+        frame_end = function.append_basic_block("frame_end")
+        builder.cbranch(builder.icmp_signed("<", next_row, rows), head, frame_end)
+        builder.position_at_end(frame_end)
+        plane_a, plane_b, depth = frames
+        fewer = builder.sub(left, _I64(1))
+        following = builder.gep(first_a, [plane_a]), builder.gep(first_b, [plane_b]), row_sums
+        for phi, first, next_one in zip(
+            (left, *at_frame), (depth, *at_start), (fewer, *following), strict=True
+        ):
+            phi.add_incoming(first, start)
+            phi.add_incoming(next_one, frame_end)
+        builder.cbranch(builder.icmp_signed(">", fewer, _I64(0)), frame, end)
 
     builder.position_at_end(end)
     total = elements.reduce(row_sums)
@@ -205,6 +232,58 @@ def _pointer(context, builder, array_type, array, index, size):
     return builder.gep(builder.bitcast(data, _I8.as_pointer()), [builder.mul(index, _I64(size))])
 
 
+def _generate_squared_difference(context, builder, signature, arguments):
+    a, at_a, b, at_b, stride_a, stride_b, length, rows, *frames, limit = arguments
+    kind = _Bytes if signature.args[0].dtype == types.uint8 else _Floats
+    size = _I64(kind.size)
+    a = _pointer(context, builder, signature.args[0], a, at_a, kind.size)
+    b = _pointer(context, builder, signature.args[2], b, at_b, kind.size)
+    strides = builder.mul(stride_a, size), builder.mul(stride_b, size)
+    frames = _frames(builder, frames, size, size)
+
+    def emit(lanes):
+        elements = kind(builder, lanes)
+        return _sum_over_patch(
+            builder, elements, elements.add_squares, a, b, *strides, length, rows, limit, frames
+        )
+
+    if kind is _Floats:
+        return emit(16)
+    short = builder.icmp_signed("<=", length, _I64(32))
+    with builder.if_else(short) as (then, otherwise):
+        with then:
+            narrow = emit(32)
+            narrow_end = builder.block
+        with otherwise:
+            wide = emit(64)
+            wide_end = builder.block
+    result = builder.phi(_F32)
+    result.add_incoming(narrow, narrow_end)
+    result.add_incoming(wide, wide_end)
+    return result
+
+
+def _generate_product(context, builder, signature, arguments):
+    a, at_a, b, at_b, stride_a, stride_b, length, rows, *frames = arguments
+    of_bytes = signature.args[0].dtype == types.uint8
+    size = 1 if of_bytes else 4
+    a = _pointer(context, builder, signature.args[0], a, at_a, size)
+    b = _pointer(context, builder, signature.args[2], b, at_b, 4)
+    strides = builder.mul(stride_a, _I64(size)), builder.mul(stride_b, _I64(4))
+    frames = _frames(builder, frames, _I64(size), _I64(4))
+    elements = _Floats(builder, 16)
+    add_terms = elements.add_products_of_bytes if of_bytes else elements.add_products
+    return _sum_over_patch(builder, elements, add_terms, a, b, *strides, length, rows, None, frames)
+
+
+def _frames(builder, arguments, size_a, size_b):
+    """The planes in bytes and the depth, or None for pictures."""
+    if not arguments:
+        return None
+    plane_a, plane_b, depth = arguments
+    return builder.mul(plane_a, size_a), builder.mul(plane_b, size_b), depth
+
+
 @intrinsic
 def squared_difference(typingctx, a, at_a, b, at_b, stride_a, stride_b, length, rows, limit):
     """Sum of squared differences of two patches of uint8 or float32, as float32.
@@ -212,56 +291,30 @@ def squared_difference(typingctx, a, at_a, b, at_b, stride_a, stride_b, length, 
     At half height the sum so far is returned if it is not below `limit`.
     """
     signature = types.float32(a, types.int64, b, *[types.int64] * 5, types.float32)
+    return signature, _generate_squared_difference
 
-    def generate(context, builder, signature, arguments):
-        a, at_a, b, at_b, stride_a, stride_b, length, rows, limit = arguments
-        kind = _Bytes if signature.args[0].dtype == types.uint8 else _Floats
-        size = _I64(kind.size)
-        a = _pointer(context, builder, signature.args[0], a, at_a, kind.size)
-        b = _pointer(context, builder, signature.args[2], b, at_b, kind.size)
-        strides = builder.mul(stride_a, size), builder.mul(stride_b, size)
 
-        def emit(lanes):
-            elements = kind(builder, lanes)
-            return _sum_over_patch(
-                builder, elements, elements.add_squares, a, b, *strides, length, rows, limit
-            )
-
-        if kind is _Floats:
-            return emit(16)
-        short = builder.icmp_signed("<=", length, _I64(32))
-        with builder.if_else(short) as (then, otherwise):
-            with then:
-                narrow = emit(32)
-                narrow_end = builder.block
-            with otherwise:
-                wide = emit(64)
-                wide_end = builder.block
-        result = builder.phi(_F32)
-        result.add_incoming(narrow, narrow_end)
-        result.add_incoming(wide, wide_end)
-        return result
-
-    return signature, generate
+@intrinsic
+def squared_difference_in_time(
+    typingctx, a, at_a, b, at_b, stride_a, stride_b, length, rows, plane_a, plane_b, depth, limit
+):
+    """`squared_difference` of patches of clips; gives up at half the height of any frame."""
+    signature = types.float32(a, types.int64, b, *[types.int64] * 8, types.float32)
+    return signature, _generate_squared_difference
 
 
 @intrinsic
 def product(typingctx, a, at_a, b, at_b, stride_a, stride_b, length, rows):
     """Inner product of a patch of float32 or uint8 and a patch of float32, as float32."""
-    signature = types.float32(a, types.int64, b, *[types.int64] * 5)
+    return types.float32(a, types.int64, b, *[types.int64] * 5), _generate_product
 
-    def generate(context, builder, signature, arguments):
-        a, at_a, b, at_b, stride_a, stride_b, length, rows = arguments
-        of_bytes = signature.args[0].dtype == types.uint8
-        size = 1 if of_bytes else 4
-        a = _pointer(context, builder, signature.args[0], a, at_a, size)
-        b = _pointer(context, builder, signature.args[2], b, at_b, 4)
-        strides = builder.mul(stride_a, _I64(size)), builder.mul(stride_b, _I64(4))
-        elements = _Floats(builder, 16)
-        add_terms = elements.add_products_of_bytes if of_bytes else elements.add_products
-        return _sum_over_patch(builder, elements, add_terms, a, b, *strides, length, rows, None)
 
-    return signature, generate
+@intrinsic
+def product_in_time(
+    typingctx, a, at_a, b, at_b, stride_a, stride_b, length, rows, plane_a, plane_b, depth
+):
+    """`product` of patches of clips."""
+    return types.float32(a, types.int64, b, *[types.int64] * 8), _generate_product
 
 
 @intrinsic

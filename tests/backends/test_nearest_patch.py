@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from internal_methods import backends
 from reference import nearest_patch as reference
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
@@ -120,6 +121,52 @@ CASES = {
         noise(1, 2, 4, 7, 5),
         noise(1, 2, 5, 6, 7, seed=1),
         dict(patch_size=3, neighbours=2, wrap=(True, False, False)),
+    ),
+    "clip of bytes": (
+        (255 * noise(1, 3, 4, 5, 7)).round() / 255,
+        (255 * noise(1, 3, 5, 7, 5, seed=1)).round() / 255,
+        dict(patch_size=3),
+    ),
+    "clip, one pixel": (
+        noise(2, 3, 3, 5, 7),
+        noise(2, 3, 2, 7, 3, seed=1),
+        dict(patch_size=1, neighbours=3),
+    ),
+    "clip, views in half precision": (
+        spread(noise(1, 2, 3, 5, 4)).half(),
+        spread(noise(1, 2, 4, 5, 4, seed=1)).half(),
+        dict(patch_size=3),
+    ),
+    "clip, large patch, dot": (
+        noise(1, 1, 4, 5, 6) - 0.5,
+        noise(1, 1, 7, 6, 5, seed=1) - 0.5,
+        dict(patch_size=5, neighbours=2, similarity="dot"),
+    ),
+    "clip, cosine, all wrapped": (
+        noise(1, 2, 1, 4, 5) - 0.5,
+        noise(1, 2, 5, 2, 4, seed=1) - 0.5,
+        dict(patch_size=3, similarity="cosine", wrap=(True,) * 3, source_wrap=(True,) * 3),
+    ),
+    "clip, cosine": (
+        noise(1, 2, 3, 4, 5) - 0.5,
+        noise(1, 2, 5, 4, 4, seed=1) - 0.5,
+        dict(patch_size=3, neighbours=2, similarity="cosine", wrap=(False, True, False)),
+    ),
+    "clip, masks": (
+        noise(2, 2, 3, 5, 4),
+        noise(2, 2, 5, 6, 7, seed=1),
+        dict(
+            patch_size=3,
+            neighbours=2,
+            target_mask=holes(2, 1, 3, 5, 4, share=0.3),
+            source_mask=holes(2, 1, 5, 6, 7, share=0.01),
+            source_wrap=(False, True, False),
+        ),
+    ),
+    "clip, bias": (
+        noise(1, 2, 3, 4, 5),
+        noise(1, 2, 4, 5, 5, seed=1),
+        dict(patch_size=3, neighbours=3, bias=4 * noise(1, 1, 4, 5, 5, seed=2) - 2),
     ),
 }
 
@@ -243,9 +290,22 @@ def columns(image):
     return torch.nn.functional.unfold(image.double(), 5).movedim(1, 2)
 
 
-@pytest.mark.parametrize("neighbours", [1, 3])
-def test_cost_never_rises_from_pass_to_pass(backend, neighbours):
-    target, source = smooth(1, 3, 17, 19), smooth(1, 3, 16, 15, seed=1)
+@pytest.mark.parametrize("quality, iterations, ratio", [("fast", 4, 1.25), ("best", 2, 1.1)])
+def test_ratio_to_exact_on_a_structured_pair_of_clips(backend, quality, iterations, ratio):
+    target, source = smooth(1, 2, 8, 20, 18), smooth(1, 2, 12, 20, 22, seed=1)
+    kwargs = dict(patch_size=3, quality=quality)
+    _, exact = backends.run("nearest_patch", target, source, exact=True, **kwargs)
+    _, distances = backend("nearest_patch", target, source, iterations=iterations, **kwargs)
+    assert (distances >= exact - 1e-5).all()
+    assert distances.mean() <= ratio * exact.mean()
+
+
+@pytest.mark.parametrize(
+    "size, source_size, neighbours",
+    [((17, 19), (16, 15), 1), ((17, 19), (16, 15), 3), ((9, 7, 8), (10, 8, 6), 2)],
+)
+def test_cost_never_rises_from_pass_to_pass(backend, size, source_size, neighbours):
+    target, source = smooth(1, 3, *size), smooth(1, 3, *source_size, seed=1)
     before = None
     for iterations in range(3):
         _, distances = backend(
@@ -282,8 +342,9 @@ def test_the_same_image_costs_nothing(backend, similarity):
     assert (positions[0, 0] == grid).all()
 
 
-def test_warm_start_is_kept_and_only_improved(backend):
-    target, source = smooth(1, 3, 13, 15), smooth(1, 3, 16, 15, seed=1)
+@pytest.mark.parametrize("size, source_size", [((13, 15), (16, 15)), ((5, 9, 7), (6, 8, 9))])
+def test_warm_start_is_kept_and_only_improved(backend, size, source_size):
+    target, source = smooth(1, 3, *size), smooth(1, 3, *source_size, seed=1)
     kwargs = dict(patch_size=3, neighbours=2)
     positions, before = backend("nearest_patch", target, source, iterations=1, **kwargs)
     same = backend("nearest_patch", target, source, positions=positions, iterations=0, **kwargs)
@@ -296,11 +357,16 @@ def test_warm_start_is_kept_and_only_improved(backend):
     assert after.mean() < before.mean()
 
 
-def test_unusable_warm_starts_are_replaced(backend):
-    target, source = noise(1, 3, 9, 8), noise(1, 3, 8, 9, seed=1)
-    kwargs = dict(patch_size=3, neighbours=3, source_mask=holes(1, 1, 8, 9))
+@pytest.mark.parametrize("size, source_size", [((9, 8), (8, 9)), ((3, 5, 4), (4, 6, 5))])
+def test_unusable_warm_starts_are_replaced(backend, size, source_size):
+    target, source = noise(1, 3, *size), noise(1, 3, *source_size, seed=1)
+    kwargs = dict(patch_size=3, neighbours=3, source_mask=holes(1, 1, *source_size))
     positions = torch.randint(
-        -20, 20, (1, 3, 2, 9, 8), dtype=torch.int32, generator=torch.Generator().manual_seed(0)
+        -20,
+        20,
+        (1, 3, len(size), *size),
+        dtype=torch.int32,
+        generator=torch.Generator().manual_seed(0),
     )
     positions[:, 1] = positions[:, 0]
     kept = positions.clone()
@@ -310,6 +376,19 @@ def test_unusable_warm_starts_are_replaced(backend):
         )
         check_field(target, source, *found, **kwargs)
     assert (positions == kept).all()
+
+
+def test_one_good_match_spreads_along_every_axis_of_a_clip(backend):
+    """The match of one corner reaches the opposite one by propagation alone, frame by frame."""
+    clip = noise(1, 1, 19, 7, 6)
+    source = torch.nn.functional.pad(clip, (2, 0, 1, 0, 3, 0))
+    positions = torch.full((1, 1, 3, *clip.shape[2:]), -1, dtype=torch.int32)
+    positions[:, :, :] = torch.tensor([1, 1, 1]).view(3, 1, 1, 1)
+    positions[0, 0, :, 1, 1, 1] = torch.tensor([4, 2, 3])
+    kwargs = dict(patch_size=3, positions=positions, radius=0)
+    found, distances = backend("nearest_patch", clip, source, iterations=3, **kwargs)
+    assert (distances[..., 1:-1, 1:-1, 1:-1] == 0).all()
+    assert found[0, 0, :, 17, 5, 4].tolist() == [20, 6, 6]
 
 
 def test_radius_zero_only_propagates(backend):
