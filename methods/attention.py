@@ -53,7 +53,9 @@ def patch_attention(
         similarity="dot", patch_size=1, temperature=sqrt(C) is the attention of transformers.
     aggregate: the list of a query also holds the keys found for all queries in the patch around it,
         each moved by what leads from that query back to it, with the logits it has there.
-    tail: None; the keys that are not found count for nothing.
+    tail: None, the keys that are not found count for nothing; or "pooled", they count by an
+        estimate from cells of like keys, so that the output comes close to that of dense attention
+        where attention is spread over many keys. Not together with aggregate.
     mask: (B or 1, 1, *size), > 0.5 where to fill: these queries attend to keys whose patches are
         wholly known, everywhere else the result is v itself. q, k and v have one size then.
     field: one that an earlier call returned (the layer or the denoising step before, or a coarser
@@ -66,57 +68,19 @@ def patch_attention(
     Raises ValueError for arguments that do not fit each other, with the shapes and the remedy.
     Cherel et al. 2022, arXiv:2202.03163. Differs: border queries are ordinary queries.
     """
-    output, _, found = attend(
-        q,
-        k,
-        v,
-        patch_size=patch_size,
-        neighbours=neighbours,
-        iterations=iterations,
-        similarity=similarity,
-        temperature=temperature,
-        aggregate=aggregate,
-        tail=tail,
-        exact=exact,
-        mask=mask,
-        field=field,
-        quality=quality,
-        seed=seed,
-        backend=backend,
-        callback=callback,
-    )
-    output = output.to(v.dtype)
-    if mask is not None:
-        output = torch.where(mask > 0.5, output, v)
-    return output, found
-
-
-def attend(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    *,
-    patch_size: int,
-    neighbours: int,
-    iterations: int,
-    similarity: str,
-    temperature: float,
-    aggregate: bool,
-    tail: str | None,
-    exact: bool = False,
-    mask: Tensor | None = None,
-    field: Field | None = None,
-    quality: str = "fast",
-    seed: int = 0,
-    backend: str = "auto",
-    callback: Callback | None = None,
-) -> tuple[Tensor, Tensor, Field]:
-    """patch_attention of the queries alone, and what joins it with attention to further keys.
-
-    Returns the output, float32 or float64 and not meant where a mask has no query; the logarithm
-    (B, *size) of the sum of the exponentials of all its logits; and the Field.
-    """
-    _check(q, k, v, mask, patch_size, neighbours, temperature, tail)
+    if tail is not None:
+        rest = pooled_tail(
+            q,
+            k,
+            v,
+            found,
+            similarity=similarity,
+            temperature=temperature,
+            hole=hole,
+            backend=backend,
+        )
+        output, log_sum = _joined(output, log_sum, *rest)
+    return output, log_sum, found
     hole = None if mask is None else mask > 0.5
     found = patchmatch(
         q,
@@ -135,7 +99,26 @@ def attend(
         callback=callback,
     )
     output, log_sum = _found_part(q, k, v, found, similarity, temperature, aggregate, backend)
+<<<<<<< HEAD
     return output, log_sum, found
+=======
+    if tail is not None:
+        rest = pooled_tail(
+            q,
+            k,
+            v,
+            found,
+            similarity=similarity,
+            temperature=temperature,
+            hole=hole,
+            backend=backend,
+        )
+        output = _joined(output, log_sum, *rest)
+    output = output.to(v.dtype)
+    if hole is not None:
+        output = torch.where(hole, output, v)
+    return output, found
+>>>>>>> 2c9cc35 (The tail of patch attention: keys that were not found count through cells of like keys)
 
 
 def _found_part(
@@ -159,6 +142,14 @@ def _found_part(
         similarities = -field.distances
     window = field.patch_size if aggregate else 1
     return gather_attention(similarities / temperature, v, field.positions, window, backend)
+
+
+def _joined(
+    output: Tensor, log_sum: Tensor, other: Tensor, other_log_sum: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One softmax over the keys of two parts, and its log-sum-exp, from those of the parts."""
+    weight = torch.sigmoid(log_sum - other_log_sum)[:, None]
+    return weight * output + (1 - weight) * other, torch.logaddexp(log_sum, other_log_sum)
 
 
 def _available(k: Tensor, hole: Tensor | None, patch_size: int, neighbours: int) -> int:
@@ -186,6 +177,7 @@ def _check(
     neighbours: int,
     temperature: float,
     tail: str | None,
+    aggregate: bool,
 ) -> None:
     """Raise ValueError, with the rule, the values and a remedy, for what does not fit together."""
     shapes = f"q is {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}"
@@ -213,8 +205,13 @@ def _check(
         raise ValueError(f"neighbours must be 1 or more, not {neighbours}")
     if not temperature > 0:
         raise ValueError(f"temperature must be positive, not {temperature}")
-    if tail is not None:
-        raise ValueError(f"tail {tail!r} is not None")
+    if tail not in (None, "pooled"):
+        raise ValueError(f"tail {tail!r} is neither None nor 'pooled'")
+    if tail and aggregate:
+        raise ValueError(
+            "a tail completes the softmax of each query over its own keys, and aggregation takes "
+            "those of its neighbours; use one of the two"
+        )
     if mask is not None:
         if q.shape[2:] != k.shape[2:]:
             raise ValueError(f"with a mask q, k and v must be of one size; {shapes}")

@@ -22,6 +22,7 @@ import numba
 from ... import __version__
 
 _lock = threading.Lock()
+_OPTIONS = {"_nrt": False, "error_model": "numpy"}
 
 
 def _cache_root() -> Path:
@@ -55,18 +56,18 @@ def cache_folder() -> Path | None:
 
 def inline(function):
     """A piece of a kernel, compiled into its callers, so that calling it costs nothing."""
-    return numba.njit(forceinline=True, _nrt=False)(function)
+    return numba.njit(forceinline=True, **_OPTIONS)(function)
 
 
 def jit(function):
     """Compile `function` at its first call, without the GIL, and remember the machine code."""
     folder = cache_folder()
     if folder is None:
-        return numba.njit(nogil=True, _nrt=False)(function)
+        return numba.njit(nogil=True, **_OPTIONS)(function)
     with _lock:
         before = numba.config.CACHE_DIR
         numba.config.CACHE_DIR = str(folder)
         try:
-            return numba.njit(nogil=True, cache=True, _nrt=False)(function)
+            return numba.njit(nogil=True, cache=True, **_OPTIONS)(function)
         finally:
             numba.config.CACHE_DIR = before

@@ -1,0 +1,116 @@
+"""An order of points in which every binary block is a tight cluster, in numba."""
+
+from functools import partial
+
+import numpy as np
+import torch
+from numba import float32
+from torch import Tensor
+
+from ..eager.cluster_order import SAMPLE, STEPS
+from .compile import inline, jit
+from .simd import SLACK, add_scaled, product
+from .threads import run_pieces
+
+FORKS = 3  # levels above the pieces that threads split on
+_TINY = float32(1e-30)
+
+
+def why_not(points: Tensor, levels: int) -> str | None:
+    if points.device.type != "cpu":
+        return f"the points lie on {points.device}"
+    if points.dtype == torch.float64:
+        return "it computes in float32"
+    return None
+
+
+@inline
+def _direct(points, channels, order, first, end, direction, middle, sum_):
+    """Set `direction` to about the first principal component of order[first:end]."""
+    stride = max(1, (end - first) // SAMPLE)
+    for c in range(channels):
+        middle[c] = sum_[c] = direction[c] = float32(0)
+    count = 0
+    for i in range(first, end, stride):
+        add_scaled(middle, 0, points, np.int64(order[i]) * channels, channels, float32(1))
+        count += 1
+    for c in range(channels):
+        middle[c] /= float32(count)
+    for i in range(first, end, stride):
+        at = np.int64(order[i]) * channels
+        for c in range(channels):
+            difference = points[at + c] - middle[c]
+            sum_[c] += difference * difference
+    widest = 0
+    for c in range(channels):
+        if sum_[c] > sum_[widest]:
+            widest = c
+    direction[widest] = float32(1)
+    for _ in range(STEPS):
+        offset = product(middle, 0, direction, 0, channels, channels, channels, 1)
+        total = float32(0)
+        for c in range(channels):
+            sum_[c] = float32(0)
+        for i in range(first, end, stride):
+            at = np.int64(order[i]) * channels
+            along = product(points, at, direction, 0, channels, channels, channels, 1) - offset
+            add_scaled(sum_, 0, points, at, channels, along)
+            total += along
+        add_scaled(sum_, 0, middle, 0, channels, -total)
+        length = np.sqrt(product(sum_, 0, sum_, 0, channels, channels, channels, 1))
+        for c in range(channels):
+            direction[c] = sum_[c] / max(length, _TINY)
+
+
+@jit
+def _split(points, channels, order, keys, first, size, levels, direction, middle, sum_):
+    """Order order[first : first + size] down to its blocks of size / 2**levels."""
+    for level in range(levels):
+        block = size >> level
+        for start in range(first, first + size, block):
+            end = start + block
+            _direct(points, channels, order, start, end, direction, middle, sum_)
+            for i in range(start, end):
+                at = np.int64(order[i]) * channels
+                keys[i] = product(points, at, direction, 0, channels, channels, channels, 1)
+            half, low, high = start + block // 2, start, end - 1
+            while low < high:  # quickselect: the lower half goes first
+                pivot, i, j = keys[(low + high) // 2], low, high
+                while i <= j:
+                    while keys[i] < pivot:
+                        i += 1
+                    while keys[j] > pivot:
+                        j -= 1
+                    if i <= j:
+                        keys[i], keys[j] = keys[j], keys[i]
+                        order[i], order[j] = order[j], order[i]
+                        i += 1
+                        j -= 1
+                if half <= j:
+                    high = j
+                elif half >= i:
+                    low = i
+                else:
+                    break
+
+
+def cluster_order(points: Tensor, levels: int) -> Tensor:
+    """See backends.eager.cluster_order.cluster_order; within the smallest blocks the order is
+    another. Results do not depend on the number of threads."""
+    batch, count, channels = points.shape
+    flat = np.zeros(batch * count * channels + SLACK, np.float32)
+    flat[: points.numel()] = points.detach().float().contiguous().view(-1).numpy()
+    order = np.tile(np.arange(count, dtype=np.int32), batch)
+    order += np.repeat(np.arange(batch, dtype=np.int32) * count, count)
+    keys = np.empty(batch * count, np.float32)
+    scratch = 3, channels + SLACK
+    work = partial(_split, flat, channels, order, keys)
+    fork = min(FORKS, levels)
+    run_pieces(
+        work, [(b * count, count, fork, *np.empty(scratch, np.float32)) for b in range(batch)]
+    )
+    branch = count >> fork
+    pieces = [(first, branch, levels - fork) for first in range(0, batch * count, branch)]
+    run_pieces(lambda *piece: work(*piece, *np.empty(scratch, np.float32)), pieces)
+    starts = torch.arange(batch)[:, None] * count
+    return torch.from_numpy(order).view(batch, count).long() - starts

@@ -1,0 +1,200 @@
+"""Attention by cells of like keys: all keys count, most of them only as part of a cell.
+
+Keys are put into a binary tree of cells. A group of like queries sees a few hundred cells of it,
+fine ones where its weights and their uncertainty are large, coarse ones elsewhere. A cell counts
+with its mean key, corrected for how its keys spread, and with its mean value, corrected for how
+values follow keys inside cells. (Tree codes go back to Barnes & Hut 1986, doi:10.1038/324446a0;
+here the cells lie in the space of keys, not of positions.)
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+import torch
+from torch import Tensor
+
+from ..backends import run
+
+CELLS = 256  # that a group of queries sees
+GROUP = 128  # queries, about
+LEAF = 4  # keys of the finest cells, at least
+MIDDLE = 8  # the level of the cells that tell how values follow keys
+FIRST = 32  # cells that all groups begin with, and that are opened at once
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Cells of keys in heap order: the cells of cell n are 2n + 1 and 2n + 2, then an empty one.
+
+    rank: (B, M) int64, the place of each key among the keys leaf after leaf.
+    keys: (B, n, D) and values (B, n, V), means over the cells. counts: (B, n) keys in each.
+    spreads: (B, n), the mean squared distance of the keys from their mean, over all channels.
+    bend: (B, D, V), the covariance of keys and values inside cells for a spread of 1.
+    levels: of the leaves, which hold `leaf` keys each, blank ones counted.
+    """
+
+    rank: Tensor
+    keys: Tensor
+    values: Tensor
+    counts: Tensor
+    spreads: Tensor
+    bend: Tensor
+    levels: int
+    leaf: int
+
+
+def attend_to_cells(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    found: Tensor,
+    *,
+    known: Tensor | None = None,
+    cells: int = CELLS,
+    backend: str = "auto",
+) -> tuple[Tensor, Tensor]:
+    """Attention to all keys but the found ones, estimated.
+
+    queries: (B, N, D), keys: (B, M, D), values: (B, M, V), floating; the logit of a query and a key
+        is their inner product. found: (B, N, k) int64, the found keys of each query, -1 = none.
+    known: (B, M) bool, the keys that may be used. cells: that each query sees.
+    Returns the output (B, N, V) and the logarithm (B, N) of the sum of the exponentials of the
+    logits; -inf, and an output of 0, where every key was found.
+    """
+    tree = build(keys, values, known, backend)
+    members = _groups(queries, backend)
+    grouped = _take(queries, members.flatten(1)).view(*members.shape, -1)
+    seen = frontier(tree, grouped.detach(), cells)
+    output, log_sum = run(
+        "pooled_attention",
+        grouped,
+        keys,
+        values,
+        _take(found, members.flatten(1)).view(*members.shape, -1),
+        rank=tree.rank,
+        cell_keys=tree.keys,
+        cell_values=tree.values,
+        counts=tree.counts,
+        spreads=tree.spreads,
+        bend=tree.bend,
+        seen=seen,
+        levels=tree.levels,
+        leaf=tree.leaf,
+        backend=backend,
+    )
+    where = members.flatten(1)  # padding lists a query twice, with the same answer
+    home = torch.zeros_like(where[:, : queries.shape[1]])
+    home.scatter_(1, where, torch.arange(where.shape[1], device=where.device).expand_as(where))
+    return _take(output.flatten(1, 2), home), log_sum.flatten(1).gather(1, home)
+
+
+def build(keys: Tensor, values: Tensor, known: Tensor | None, backend: str = "auto") -> Tree:
+    """The tree of cells of (B, M, D) keys and their (B, M, V) values; differentiable means."""
+    batch, count, _ = keys.shape
+    levels = max(0, (count // LEAF).bit_length() - 1)
+    leaf = ceil(count / (1 << levels))
+    padded, weights = _padded(count, leaf << levels, keys.device)
+    weights = weights.to(keys.dtype).expand(batch, -1)
+    if known is not None:
+        weights = weights * known[:, padded]
+    order = run("cluster_order", keys.detach()[:, padded], levels, backend=backend)
+    weights, listed = weights.gather(1, order), padded[order]
+    place = torch.arange(order.shape[1], device=keys.device).expand_as(order)
+    rank = torch.empty_like(order).scatter_(1, order, place)[:, :count]
+    keys, values = _take(keys, listed), _take(values, listed)
+    counts = _sums(weights[..., None], levels, leaf)
+    share = 1 / counts.clamp(min=1)
+    means = _sums(weights[..., None] * keys, levels, leaf) * share
+    squares = _sums((weights[..., None] * keys).mul(keys).sum(2, keepdim=True), levels, leaf)
+    spreads = (squares * share - means.square().sum(2, keepdim=True)).clamp(min=0)
+    mean_values = _sums(weights[..., None] * values, levels, leaf) * share
+    bend = _bend(keys, values, weights, means, mean_values, levels)
+    return Tree(rank, means, mean_values, counts.squeeze(2), spreads.squeeze(2), bend, levels, leaf)
+
+
+def _padded(count: int, wanted: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Indices 0 to count - 1 and then evenly spaced repetitions, and 1 or 0 for them."""
+    spare = torch.arange(wanted - count, device=device) * count // max(1, wanted - count)
+    index = torch.cat((torch.arange(count, device=device), spare))
+    return index, torch.arange(wanted, device=device) < count
+
+
+def _take(rows: Tensor, index: Tensor) -> Tensor:
+    """rows[b, index[b]] for (B, n, D) rows and (B, m) indices."""
+    batch, count, width = rows.shape
+    index = index + count * torch.arange(batch, device=index.device)[:, None]
+    return rows.reshape(-1, width).index_select(0, index.flatten()).view(batch, -1, width)
+
+
+def _sums(numbers: Tensor, levels: int, leaf: int) -> Tensor:
+    """(B, M, D) of the keys leaf after leaf -> sums over all cells, and 0 of the empty one."""
+    sums = [numbers.unflatten(1, (1 << levels, leaf)).sum(2)]
+    for level in range(levels - 1, -1, -1):
+        sums.append(sums[-1].unflatten(1, (1 << level, 2)).sum(2))
+    return torch.cat((*reversed(sums), torch.zeros_like(sums[0][:, :1])), 1)
+
+
+def _bend(keys, values, weights, means, mean_values, levels: int) -> Tensor:
+    """How values follow keys inside cells of a middle level, (B, D, V) for a spread of 1."""
+    level = min(levels, MIDDLE)
+    step = max(1, keys.shape[1] >> level >> 6)  # some 64 keys of each cell are enough
+    cells = slice((1 << level) - 1, (2 << level) - 1)
+    keys = keys.unflatten(1, (1 << level, -1))[:, :, ::step] - means[:, cells, None]
+    values = values.unflatten(1, (1 << level, -1))[:, :, ::step] - mean_values[:, cells, None]
+    weighted = (keys * weights.unflatten(1, (1 << level, -1))[:, :, ::step, None]).flatten(1, 2)
+    spread = (weighted * keys.flatten(1, 2)).sum((1, 2)).clamp(min=1e-30)
+    return weighted.transpose(1, 2) @ values.flatten(1, 2) / spread[:, None, None]
+
+
+def _groups(queries: Tensor, backend: str) -> Tensor:
+    """(B, groups, queries of each) int64: like queries together, some twice to fill the groups."""
+    count = queries.shape[1]
+    levels = max(0, (count // GROUP).bit_length() - 1)
+    size = ceil(count / (1 << levels))
+    padded, _ = _padded(count, size << levels, queries.device)
+    order = run("cluster_order", queries.detach()[:, padded], levels, backend=backend)
+    return padded[order].unflatten(1, (1 << levels, size))
+
+
+def frontier(tree: Tree, grouped: Tensor, cells: int) -> Tensor:
+    """The cells that each group sees, (B, G, cells) int64: every key lies in exactly one of them.
+
+    A cell is opened if its weight for the mean query of the group, times how uncertain that weight
+    is, is among the largest.
+    """
+    mean, power = grouped.mean(2), grouped.square().sum(3).mean(2)
+    levels, empty = tree.levels, tree.counts.shape[1] - 1
+    begin = min(levels, FIRST.bit_length() - 1)
+    cells = min(cells, 1 << levels)
+    seen = torch.arange((1 << begin) - 1, (2 << begin) - 1, device=mean.device)
+    seen = seen.expand(*mean.shape[:2], -1)
+    weights = _importance(tree, seen, mean, power)
+    leaves = (1 << levels) - 1
+    while seen.shape[2] < cells:
+        most = min(FIRST, cells - seen.shape[2], seen.shape[2])
+        at = weights.topk(most, 2).indices
+        opened = seen.gather(2, at)
+        closed = opened >= leaves
+        left = torch.where(closed, opened, 2 * opened + 1)
+        right = torch.where(closed, empty, 2 * opened + 2)
+        seen = torch.cat((seen.scatter(2, at, left), right), 2)
+        weights = torch.cat(
+            (
+                weights.scatter(2, at, _importance(tree, left, mean, power)),
+                _importance(tree, right, mean, power),
+            ),
+            2,
+        )
+    return seen
+
+
+def _importance(tree: Tree, cells: Tensor, mean: Tensor, power: Tensor) -> Tensor:
+    """log(weight * uncertainty) of (B, G, n) cells for (B, G, D) queries; -inf for leaves."""
+    flat = cells.flatten(1)
+    logits = _take(tree.keys.detach(), flat).unflatten(1, cells.shape[1:]) @ mean[..., None]
+    counts = tree.counts.gather(1, flat).view(cells.shape)
+    spreads = tree.spreads.detach().gather(1, flat).view(cells.shape)
+    doubt = spreads * power[..., None] / mean.shape[2]
+    weight = logits.squeeze(3) + counts.log() + 0.5 * doubt.log() + doubt.log1p()
+    leaf = cells >= (1 << tree.levels) - 1
+    return weight.masked_fill(leaf | (counts == 0) | (doubt == 0), -torch.inf)
