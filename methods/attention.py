@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..backends import patches
 from ..backends.gradients import gather_attention, patch_similarity
+from .attention_tail import pooled_tail
 from .checks import by, check_finite, check_patch_size
 from .field import Field
 from .patchmatch import patchmatch
@@ -68,19 +69,57 @@ def patch_attention(
     Raises ValueError for arguments that do not fit each other, with the shapes and the remedy.
     Cherel et al. 2022, arXiv:2202.03163. Differs: border queries are ordinary queries.
     """
-    if tail is not None:
-        rest = pooled_tail(
-            q,
-            k,
-            v,
-            found,
-            similarity=similarity,
-            temperature=temperature,
-            hole=hole,
-            backend=backend,
-        )
-        output, log_sum = _joined(output, log_sum, *rest)
-    return output, log_sum, found
+    output, _, found = attend(
+        q,
+        k,
+        v,
+        patch_size=patch_size,
+        neighbours=neighbours,
+        iterations=iterations,
+        similarity=similarity,
+        temperature=temperature,
+        aggregate=aggregate,
+        tail=tail,
+        exact=exact,
+        mask=mask,
+        field=field,
+        quality=quality,
+        seed=seed,
+        backend=backend,
+        callback=callback,
+    )
+    output = output.to(v.dtype)
+    if mask is not None:
+        output = torch.where(mask > 0.5, output, v)
+    return output, found
+
+
+def attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    patch_size: int,
+    neighbours: int,
+    iterations: int,
+    similarity: str,
+    temperature: float,
+    aggregate: bool,
+    tail: str | None,
+    exact: bool = False,
+    mask: Tensor | None = None,
+    field: Field | None = None,
+    quality: str = "fast",
+    seed: int = 0,
+    backend: str = "auto",
+    callback: Callback | None = None,
+) -> tuple[Tensor, Tensor, Field]:
+    """patch_attention of the queries alone, and what joins it with attention to further keys.
+
+    Returns the output, float32 or float64 and not meant where a mask has no query; the logarithm
+    (B, *size) of the sum of the exponentials of all its logits; and the Field.
+    """
+    _check(q, k, v, mask, patch_size, neighbours, temperature, tail, aggregate)
     hole = None if mask is None else mask > 0.5
     found = patchmatch(
         q,
@@ -99,9 +138,6 @@ def patch_attention(
         callback=callback,
     )
     output, log_sum = _found_part(q, k, v, found, similarity, temperature, aggregate, backend)
-<<<<<<< HEAD
-    return output, log_sum, found
-=======
     if tail is not None:
         rest = pooled_tail(
             q,
@@ -113,12 +149,8 @@ def patch_attention(
             hole=hole,
             backend=backend,
         )
-        output = _joined(output, log_sum, *rest)
-    output = output.to(v.dtype)
-    if hole is not None:
-        output = torch.where(hole, output, v)
-    return output, found
->>>>>>> 2c9cc35 (The tail of patch attention: keys that were not found count through cells of like keys)
+        output, log_sum = _joined(output, log_sum, *rest)
+    return output, log_sum, found
 
 
 def _found_part(
