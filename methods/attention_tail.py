@@ -65,7 +65,11 @@ def _indices(field: Field, half: int) -> Tensor:
 def _tokens(q: Tensor, k: Tensor, size: int, similarity: str) -> tuple[Tensor, Tensor, Tensor]:
     """Queries (B, N, D) and keys (B, M, D) whose inner products, less (B, N) numbers that are the
     same for all keys, are the similarities of the patches."""
-    padded = patches.pad(q, size // 2, (False,) * (q.ndim - 2))
+    axes = q.ndim - 2
+    if similarity == "l2":  # distances stay, and squares become small
+        middle = k.flatten(2).mean(2)[(..., *[None] * axes)]
+        q, k = q - middle, k - middle
+    padded = patches.pad(q, size // 2, (False,) * axes)
     basis = _basis(padded, k, size)
     queries, keys = (_project(t, basis) for t in (padded, k))
     if similarity == "dot":
@@ -77,8 +81,11 @@ def _tokens(q: Tensor, k: Tensor, size: int, similarity: str) -> tuple[Tensor, T
             for tokens, squares in ((queries, query_squares), (keys, key_squares))
         )
         return queries, keys, torch.zeros_like(queries[..., 0])
-    queries = torch.cat((2 * queries, torch.full_like(queries[..., :1], -1)), 2)
-    return queries, torch.cat((keys, key_squares), 2), query_squares[..., 0]
+    # -|k|^2 as one more channel, in a unit in which it is as important as the others are
+    unit = 2 * queries.square().mean((1, 2), keepdim=True).sqrt()
+    unit = unit.clamp(min=torch.finfo(unit.dtype).tiny)
+    queries = torch.cat((2 * queries, -unit.expand_as(queries[..., :1])), 2)
+    return queries, torch.cat((keys, key_squares / unit), 2), query_squares[..., 0]
 
 
 def _convolve(image: Tensor, weight: Tensor) -> Tensor:
