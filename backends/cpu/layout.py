@@ -68,6 +68,6 @@ def norms(clip: Tensor, depth: int, patch_size: int, wrap: patches.Flags) -> np.
     out = torch.empty(size)
     frames = patches.pad(torch.arange(size[0]), depth // 2, wrap[:1]).tolist()
     for t in range(size[0]):
-        total = sum(sums[i] for i in frames[t : t + depth])
+        total = torch.stack([sums[i] for i in frames[t : t + depth]]).sum(0)
         out[t] = torch.where(total > 0, total.rsqrt(), total)
     return out.flatten().numpy()
