@@ -1,6 +1,6 @@
 """The methods: what the nodes offer, as functions of tensors."""
 
-from .attention import patch_attention
+from .attention import PatchAttention, patch_attention
 from .field import Field, distances_picture, offsets_picture
 from .generate import generate
 from .harmonise import harmonise
@@ -11,6 +11,7 @@ from .tileable import make_tileable
 
 __all__ = [
     "Field",
+    "PatchAttention",
     "Step",
     "distances_picture",
     "generate",
