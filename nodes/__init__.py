@@ -2,6 +2,7 @@
 
 from .api import ComfyExtension, host
 from .colorization import GuidedColorization
+from .attention import PSALPatch, PSALReport
 from .editing import Harmonise
 from .folders import FidFolder
 from .generation import Generate
@@ -37,6 +38,8 @@ NODES = [
     Tileability,
     SelfTest,
     ScoreTable,
+    PSALPatch,
+    PSALReport,
     LoadImage,
     SaveImage,
 ]

@@ -85,6 +85,12 @@ class Run:
         if block not in blocks:
             blocks.append(block)
 
+    def reasons(self) -> list[str]:
+        """What stayed as it was, and why, a line for every reason."""
+        return [
+            f"{', '.join(map(str, blocks))}: {reason}" for reason, blocks in self.declined.items()
+        ]
+
 
 class SelfAttention:
     """One call of self-attention: the picture's tokens as maps, the text's beside them.
@@ -92,8 +98,8 @@ class SelfAttention:
     q, k, v: (B * heads, C, *size), contiguous, heads within the batch. text: the same of the other
         tokens, each (B * heads, tokens, C), or None where there are none.
     size: (H, W) or (T, H, W); None where it is not known, and then `why` says why not (and there
-        are no maps). conditions: of the parts of equal size that the batch is made of (0 positive, 1
-        negative).
+        are no maps). conditions: of the parts of equal size that the batch is made of (0
+        positive, 1 negative).
     temperature: what the model divides <q, k> by.
     """
 
