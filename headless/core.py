@@ -315,6 +315,21 @@ class ImageToMask(io.ComfyNode):
         return (image[..., CHANNELS.index(channel)],)
 
 
+class PreviewAny(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        inputs = [io.Custom("*").Input("source")]
+        return _schema("PreviewAny", "Preview Any", "utils", inputs, is_output_node=True)
+
+    @classmethod
+    def execute(cls, source):
+        try:
+            text = source if isinstance(source, str) else json.dumps(source)
+        except (TypeError, ValueError):
+            text = str(source)
+        return io.NodeOutput(ui={"text": (text,)})
+
+
 NODES = [
     LoadImage,
     LoadImageMask,
@@ -328,4 +343,5 @@ NODES = [
     GrowMask,
     MaskToImage,
     ImageToMask,
+    PreviewAny,
 ]

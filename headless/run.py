@@ -36,9 +36,9 @@ class Report:
 def node_classes() -> dict[str, Any]:
     """All node classes by id: ours and the stand-ins for ComfyUI's."""
     from ..nodes import NODES
-    from . import core, core_video
+    from . import core, core_models, core_video
 
-    known = (*core.NODES, *core_video.NODES, *NODES)
+    known = (*core.NODES, *core_video.NODES, *core_models.NODES, *NODES)
     return {node.GET_SCHEMA().node_id: node for node in known}
 
 

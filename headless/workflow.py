@@ -19,6 +19,11 @@ MUTED, BYPASSED = 2, 4
 PREVIEWS = {"$$canvas-image-preview", "$$comfy_animation_preview", "video-preview"}
 
 
+def is_preview(kind: str, name: str) -> bool:
+    """Is an input of a prompt something that the canvas put there for itself?"""
+    return name in PREVIEWS or (kind == "PreviewAny" and name != "source")
+
+
 @dataclass(frozen=True)
 class Link:
     """The output that an input is wired to."""
@@ -130,7 +135,7 @@ def _is_prompt(document: dict) -> bool:
 def _prompt_node(id: str, entry: dict) -> Node:
     inputs = {}
     for name, value in entry.get("inputs", {}).items():
-        if name in PREVIEWS:
+        if is_preview(entry["class_type"], name):
             continue
         if isinstance(value, list):
             if len(value) != 2 or not isinstance(value[1], int):

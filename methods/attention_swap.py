@@ -205,7 +205,7 @@ def _joined(
 def report(tallies: dict[str, Tally]) -> str:
     """What became of every attention, a line each."""
     if not tallies:
-        return "no attention of the model came through"
+        return "PSAL ran in no block."
     width = max(len(name) for name in tallies)
     lines = [f"{'block':<{width}}  tokens  PSAL  dense  error: median, worst"]
     for name, tally in tallies.items():

@@ -119,8 +119,8 @@ class SelfAttention:
         self._tensors, self._dense, self._grid = tensors, dense, grid
         self._split, self._split_output = split, split_output
         self.heads, self.block, self.run, self.conditions = heads, block, run, conditions
-        self.channels = tensors[0].shape[-1] if split else tensors[0].shape[-1] // heads
-        self.temperature = self.channels**0.5
+        self._total = tensors[0].shape[2 if split else 1]
+        self.temperature = (tensors[0][0].numel() // (self._total * heads)) ** 0.5
 
     @property
     def size(self) -> tuple[int, ...] | None:
@@ -133,8 +133,7 @@ class SelfAttention:
     @property
     def tokens(self) -> int:
         """Tokens of the picture; of all, where its grid is not known."""
-        count = self._tensors[0].shape[-2]
-        return self._grid.tokens if isinstance(self._grid, Grid) else count
+        return self._grid.tokens if isinstance(self._grid, Grid) else self._total
 
     @property
     def q(self) -> "Tensor":
@@ -150,7 +149,7 @@ class SelfAttention:
 
     @property
     def text(self) -> "tuple[Tensor, Tensor, Tensor] | None":
-        grid, total = self._known(), self._tensors[0].shape[-2]
+        grid, total = self._known(), self._total
         if grid.tokens == total:
             return None
         other = slice(0, grid.first) if grid.first else slice(grid.tokens, total)
@@ -195,7 +194,8 @@ class SelfAttention:
         """(B, heads, tokens, C)"""
         if self._split:
             return tensor
-        return tensor.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        # some models give their values as (B, tokens, heads, C) already
+        return tensor.flatten(2).unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
 Handle = Callable[[SelfAttention], "Tensor | None"]
@@ -322,14 +322,15 @@ def _override(model, diffusion, run: Run, handle: Handle) -> None:
 
         told = kwargs.get("transformer_options") or {}
         split, split_output = (kwargs.get(n, a) for n, a in zip(_LAYOUT, _after(args), strict=True))
-        if q.shape[-2] != k.shape[-2] or q.shape[0] != k.shape[0]:
+        tokens, keys = (tensor.shape[2 if split else 1] for tensor in (q, k))
+        if tokens != keys or q.shape[0] != k.shape[0]:
             return dense(q)  # cross-attention
-        grid = transformer_grid(diffusion, run.latent, run.text, q.shape[-2])
-        if isinstance(grid, str) and q.shape[-2] == run.text:
+        grid = transformer_grid(diffusion, run.latent, run.text, tokens)
+        if isinstance(grid, str) and tokens == run.text:
             return dense(q)  # the text's own
         if mask is not None:
             grid = "there is a mask"
-        elif q.shape != k.shape or kwargs.get("enable_gqa"):
+        elif q.numel() != k.numel() or kwargs.get("enable_gqa"):
             grid = "several heads share their keys"
         call = SelfAttention(
             (q, k, v),

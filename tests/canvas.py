@@ -4,6 +4,11 @@ import json
 from pathlib import Path
 
 
+def needs_checkpoint(path: Path) -> bool:
+    """Does a workflow sample with a diffusion model, which the user has to bring?"""
+    return '"CheckpointLoaderSimple"' in path.read_text(encoding="utf-8")
+
+
 def canvas(nodes: list[dict], links: list[list]) -> dict:
     """A file as the canvas saves it (0.4). nodes: id, type and what else matters."""
     entries = []

@@ -15,7 +15,7 @@ from PIL import Image
 
 from internal_methods.headless.command import main
 from internal_methods.headless.run import descriptions, node_classes
-from internal_methods.headless.workflow import PREVIEWS, load, read
+from internal_methods.headless.workflow import is_preview, load, read
 
 playwright = pytest.importorskip("playwright.sync_api")
 
@@ -78,10 +78,15 @@ def describe():
 
 def without_previews(prompt: dict) -> dict:
     """Without what the canvas adds for itself, to show pictures and clips on nodes."""
-    return {
-        id: node | {"inputs": {k: v for k, v in node["inputs"].items() if k not in PREVIEWS}}
-        for id, node in prompt.items()
-    }
+    kept = {}
+    for id, node in prompt.items():
+        inputs = {
+            name: value
+            for name, value in node["inputs"].items()
+            if not is_preview(node["class_type"], name)
+        }
+        kept[id] = node | {"inputs": inputs}
+    return kept
 
 
 def overlap(one: list, other: list) -> bool:

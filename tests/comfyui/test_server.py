@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from canvas import needs_checkpoint
 from internal_methods.headless.command import main
 from internal_methods.headless.run import descriptions, node_classes
 from internal_methods.headless.workflow import load, read, sockets
@@ -17,6 +18,7 @@ from internal_methods.storage.pictures import write
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
+ALONE = [path for path in WORKFLOWS if not needs_checkpoint(path)]
 INPUTS = ROOT / "workflows" / "inputs"
 
 
@@ -103,7 +105,7 @@ def test_every_node_has_a_help_page(server, listed):
         assert len(page) > 200, id
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=[path.stem for path in WORKFLOWS])
+@pytest.mark.parametrize("path", ALONE, ids=[path.stem for path in ALONE])
 def test_a_workflow_gives_the_same_pixels_in_both_places(path, server, prompts, capsys, tmp_path):
     history = server.run(prompts[path.stem], json.loads(path.read_text(encoding="utf-8")))
     assert history["status"]["status_str"] == "success", server.told(history)

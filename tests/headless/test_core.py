@@ -94,3 +94,10 @@ def test_saving_counts_on_and_stays_inside(folder):
     )
     with pytest.raises(ValueError, match="leaves the output folder"):
         core.SaveImage.execute(image, "../b")
+
+
+@pytest.mark.parametrize(
+    ("source", "text"), [("as it is", "as it is"), (2.5, "2.5"), ({"a": [1]}, '{"a": [1]}')]
+)
+def test_anything_is_shown_as_text(source, text):
+    assert core.PreviewAny.execute(source).ui == {"text": (text,)}

@@ -43,6 +43,8 @@ def test_what_the_canvas_adds_to_show_previews_is_left_out(describe):
     shown = {id: node | {"inputs": dict(node["inputs"])} for id, node in plain.items()}
     shown["1"]["inputs"] |= {"video-preview": "", "$$canvas-image-preview": "x"}
     assert read(shown, describe).prompt() == plain
+    text = {"class_type": "PreviewAny", "inputs": {"source": ["1", 0], "preview": "as shown"}}
+    assert read({"1": text}, describe).nodes["1"].inputs == {"source": Link("1", 0)}
 
 
 def test_links_as_objects_are_read_too(describe):
@@ -151,8 +153,8 @@ def test_a_subgraph_is_refused_with_a_way_out(describe):
 
 
 def test_an_unknown_class_is_named_with_its_node(describe):
-    document = canvas.canvas([{"id": 7, "type": "KSampler", "title": "Sampler"}], [])
-    with pytest.raises(UserError, match=r"'Sampler' \(id 7\) is of the class 'KSampler'"):
+    document = canvas.canvas([{"id": 7, "type": "KSamplerAdvanced", "title": "Sampler"}], [])
+    with pytest.raises(UserError, match=r"'Sampler' \(id 7\) is of the class 'KSamplerAdvanced'"):
         read(document, describe)
 
 

@@ -255,6 +255,41 @@ def test_tokens_that_do_not_add_up_have_no_grid():
     assert told.startswith("61 tokens are not the 5x3 of the picture and 7 of text")
 
 
+@pytest.mark.parametrize(
+    ("keys", "masked", "told"),
+    [
+        (2, True, "there is a mask"),
+        (1, False, "several heads share their keys"),
+        (2, False, ""),
+    ],
+)
+def test_masks_and_shared_keys_have_no_grid(keys, masked, told):
+    whys = []
+    hooked, run = intercept(small.transformer(), "test", lambda call: whys.append(call.why))
+    run.evaluate((1, 16, 8, 6), 7, 1.0, [])
+    override = hooked.model_options["transformer_options"]["optimized_attention_override"]
+    q = torch.randn(1, 2, 19, 16, generator=torch.Generator().manual_seed(1))
+
+    def grouped(q, k, v, heads, mask, **layout):
+        return scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)
+
+    mask = torch.zeros(19, 19) if masked else None
+    got = override(grouped, q, q[:, :keys], q[:, :keys], 2, mask, skip_reshape=True)
+    assert torch.equal(got, grouped(q, q[:, :keys], q[:, :keys], 2, mask))
+    assert whys == [told]
+
+
+def test_cross_attention_is_no_ones_call():
+    calls = []
+    hooked, run = intercept(small.transformer(), "test", calls.append)
+    run.evaluate((1, 16, 8, 6), 7, 1.0, [])
+    override = hooked.model_options["transformer_options"]["optimized_attention_override"]
+    q, text = torch.zeros(1, 12, 32), torch.zeros(1, 7, 32)
+    override(small.attention, q, text, text, 2)
+    override(small.attention, text, text, text, 2)  # nor is the text's own
+    assert not calls and not run.seen
+
+
 def test_nothing_of_a_run_is_kept():
     """No tensor can be reached from the hooks once the sampler is done."""
     import gc
