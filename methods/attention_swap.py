@@ -146,7 +146,7 @@ class AttentionSwap:
             seed=int(bits(settings.seed, step)),
         )
         if others is not None:
-            output = _joined(output, log_sum, q, *others[1:], scale)
+            output = _joined(output, log_sum, q, others[1], others[2], scale)
         return output.to(v.dtype), found
 
     def _error(self, output: Tensor, q: Tensor, keys: Tensor, values: Tensor, step: int) -> float:
@@ -168,8 +168,8 @@ def _rows(map: Tensor) -> Tensor:
 
 def _dense(q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """The model's own attention: of (B, M, C) to (B, N, C)."""
-    four = [tensor[:, None].contiguous() for tensor in (q, keys, values)]
-    return scaled_dot_product_attention(*four)[:, 0]
+    q, keys, values = (tensor[:, None].contiguous() for tensor in (q, keys, values))
+    return scaled_dot_product_attention(q, keys, values)[:, 0]
 
 
 def _small(found: Field) -> Field:

@@ -211,10 +211,10 @@ def test_a_truncated_workflow(folder, capsys):
 
 def test_an_unknown_node_and_an_unknown_workflow(folder, capsys):
     document = canvas.invert_and_save()
-    document["nodes"][1]["type"] = "KSampler"
+    document["nodes"][1]["type"] = "KSamplerAdvanced"
     canvas.write(folder, document)
     code, line = fails(capsys, "run", "job.json")
-    assert code == 2 and "'Settings' (id 2) is of the class 'KSampler'" in line
+    assert code == 2 and "'Settings' (id 2) is of the class 'KSamplerAdvanced'" in line
     code, line = fails(capsys, "run", "none.json")
     assert code == 2 and "there is no workflow none.json" in line
 
