@@ -1,8 +1,8 @@
 """The nodes: they convert, call a method and convert back. Here is the list, in menu order."""
 
 from .api import ComfyExtension, host
-from .colorization import GuidedColorization
 from .attention import PSALPatch, PSALReport
+from .colorization import GuidedColorization
 from .editing import Harmonise
 from .folders import FidFolder
 from .generation import Generate
