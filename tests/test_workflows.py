@@ -41,7 +41,7 @@ QUICK = {
     ],
     "psal_in_stable_diffusion": [
         *["Size.width=128", "Size.height=96", "KSampler.steps=4"],
-        *["Settings.minimum_tokens=64", "Settings.tolerance=0.5", "Settings.tail=none"],
+        *["Settings.minimum_tokens=64", "Settings.tolerance=0.5"],
     ],
     "score_a_fill": ["Settings.metrics=psnr,ssim,flip,coherence"],
 }

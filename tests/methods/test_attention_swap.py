@@ -44,6 +44,18 @@ def test_text_and_picture_share_one_softmax(size, factor):
     torch.testing.assert_close(words.double(), own, rtol=1e-4, atol=1e-5)
 
 
+def test_text_is_joined_with_picture_and_tail(monkeypatch):
+    """The text's share of the softmax is that of dense attention, not of the keys found."""
+    q, k, v = maps((16, 16))
+    text = [drawn(2, 40, 8, seed=seed) for seed in (4, 5, 6)]
+    errors = {}
+    for tail in (None, "pooled"):
+        swap = AttentionSwap(SwapSettings(neighbours=8, tail=tail, tolerance=10.0))
+        swap.attend("block", q, k, v, tuple(text))
+        [errors[tail]] = swap.tallies["block"].errors
+    assert errors["pooled"] < 0.4 * errors[None], errors
+
+
 def test_text_is_joined_in_pieces_too(monkeypatch):
     q, k, v = maps()
     text = tuple(drawn(2, 7, 8, seed=seed) for seed in (4, 5, 6))

@@ -54,9 +54,9 @@ def model(request):
     return request.param()
 
 
-@pytest.mark.parametrize("mode", ["always", "auto"])
-def test_with_all_keys_it_is_the_models_own_attention(model, mode):
-    small_map = patched(model, mode=mode, tolerance=1e-3)
+@pytest.mark.parametrize(("mode", "tail"), [("always", "none"), ("auto", "pooled")])
+def test_with_all_keys_it_is_the_models_own_attention(model, mode, tail):
+    small_map = patched(model, mode=mode, tolerance=1e-3, tail=tail)
     got, expected = sampled(small_map, ALL_KEYS), sampled(model, ALL_KEYS)
     torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-3)
     assert "PSAL ran in 6 of 6" in report(small_map) or "PSAL ran in 3 of 3" in report(small_map)
@@ -65,6 +65,16 @@ def test_with_all_keys_it_is_the_models_own_attention(model, mode):
 def test_with_few_keys_it_is_not(model):
     few = patched(model, neighbours=1)
     assert not torch.allclose(sampled(few), sampled(model), atol=1e-2)
+
+
+def test_the_tail_brings_it_nearer(model):
+    """The attention of random weights is spread out: few keys alone are far from it."""
+    expected = sampled(model)
+    distance = {
+        tail: float((sampled(patched(model, neighbours=8, tail=tail)) - expected).norm())
+        for tail in ("none", "pooled")
+    }
+    assert distance["pooled"] < 0.5 * distance["none"], distance
 
 
 def test_temperature_is_a_factor_on_the_models_own(model):
