@@ -62,6 +62,7 @@ def inverse(positions: np.ndarray, key_size: Sequence[int]) -> tuple[np.ndarray,
     """For each key, which pairs lead to it: see invert."""
     frames, height, width = volume(key_size)
     starts = np.zeros(frames * height * width + 2, np.int64)
-    order = np.empty(positions.shape[0] * positions.shape[2], np.int32)
+    count = positions.shape[0] * positions.shape[2]
+    order = np.empty(count, np.int32 if count < 1 << 31 else np.int64)
     invert(positions, (frames, height, width), starts, order)
     return starts[:-1], order[: starts[-1]]

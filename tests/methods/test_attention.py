@@ -80,15 +80,19 @@ def test_gradients(sizes, similarity, aggregate, neighbours):
     assert torch.autograd.gradcheck(attend, inputs, fast_mode=True)
 
 
-def test_gradients_with_a_mask():
-    mask = torch.zeros(1, 1, 6, 7)
-    mask[..., 2:4, 3:] = 1
+@pytest.mark.parametrize("aggregate", [False, True])
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("size", [(6, 7), (3, 4, 5)], ids=SIZES)
+def test_gradients_with_a_mask(size, similarity, aggregate):
+    mask = torch.zeros(1, 1, *size)
+    mask[..., 1, 3:] = 1
 
     def attend(*inputs):
-        settings = dict(aggregate=True, neighbours=2, exact=True)
-        return patch_attention(*inputs, mask=mask, **settings)[0]
+        settings = dict(similarity=similarity, aggregate=aggregate, neighbours=2)
+        patch_size = 3 if len(size) == 2 else 1
+        return patch_attention(*inputs, mask=mask, patch_size=patch_size, exact=True, **settings)[0]
 
-    inputs = [t.requires_grad_() for t in maps(((6, 7), (6, 7)))]
+    inputs = [t.requires_grad_() for t in maps((size, size))]
     assert torch.autograd.gradcheck(attend, inputs, fast_mode=True)
 
 
