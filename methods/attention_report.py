@@ -82,7 +82,7 @@ def blocks_of(readings: Sequence[Reading], windows: int) -> list[Block]:
 
 def window_names(windows: int) -> list[str]:
     """0-25 %, 25-50 %, ..."""
-    edges = [f"{100 * edge / windows:.3g}" for edge in range(windows + 1)]
+    edges = [f"{100 * edge / windows:.0f}" for edge in range(windows + 1)]
     return [f"{low}-{high} %" for low, high in zip(edges, edges[1:], strict=False)]
 
 
@@ -194,8 +194,8 @@ def _safe_speed(block: Block, tolerance: float) -> float:
 
 def _speed(times: float) -> str:
     if times >= 1:
-        return f"{times:.3g} times faster than dense attention."
-    return f"Not worth it: {1 / times:.3g} times slower than dense attention."
+        return f"{_short(times)} times faster than dense attention."
+    return f"Not worth it: {_short(1 / times)} times slower than dense attention."
 
 
 def _both(block: Block) -> str:
@@ -210,6 +210,8 @@ def _worst(block: Block, measure: str) -> str:
 
 
 def _percent(value: float) -> str:
+    if value < 5e-5:
+        return "0 %"
     return f"{100 * value:.2g} %" if value < 0.995 else f"{100 * value:.0f} %"
 
 

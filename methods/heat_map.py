@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from PIL import ImageDraw
 
 CELL, GAP, TITLE, HEAD, FOOT = (56, 20), 18, 24, 20, 30  # pixels
-ACROSS = 5  # panels on a line
+ACROSS = 5  # panels on a line, at most
 PAPER, INK, FAINT = "#ffffff", "#20242c", "#e4e7ec"
 BLUE, WHITE, ORANGE = (42, 96, 168), (250, 250, 248), (214, 92, 34)
 TEXT, SMALL = 12, 11
@@ -67,16 +67,16 @@ def heat_map(
     title: str = "",
     foot: str = "",
 ) -> Tensor:
-    """(1, 3, H, W) in [0, 1]: the panels side by side, five on a line, with the names of the rows
-    before the first of a line. Values that are missing are left white."""
+    """(1, 3, H, W) in [0, 1]: the panels side by side, at most five on a line, with the names of
+    the rows before the first of a line. Values that are missing are left white."""
     from PIL import Image, ImageDraw
 
     names = max((font(TEXT).getlength(name) for name in rows), default=0)
     left = GAP + int(names) + 8
     wide = max(CELL[0] * len(columns), *(_title_width(panel) for panel in panels), 1)
     high = TITLE + HEAD + CELL[1] * len(rows) + FOOT
-    across = min(ACROSS, max(1, len(panels)))
-    lines = -(-len(panels) // across)
+    lines = max(1, -(-len(panels) // ACROSS))
+    across = max(1, -(-len(panels) // lines))
     top = GAP + (TITLE if title else 0)
     width = max(left + across * (wide + GAP), GAP * 2 + int(font(TEXT + 2).getlength(title)))
     width = max(width, GAP * 2 + int(font(SMALL).getlength(foot)))

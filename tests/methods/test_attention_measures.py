@@ -217,6 +217,14 @@ def test_measure_sees_the_regime():
     assert sharp.dense_seconds > 0 and sharp.patch_seconds > 0
 
 
+def test_measure_sees_what_the_tail_mends():
+    q, v = smooth(1, 8, 24, 24, seed=1), smooth(1, 8, 24, 24, seed=2)
+    got = measures.measure(q, q, v, temperature=10.0, neighbours=7, samples=64)
+    assert got.error_tail < 0.5 * got.error and got.tail_seconds > 0
+    bare = measures.measure(q, q, v, temperature=10.0, patch_size=3, aggregate=True, samples=64)
+    assert math.isnan(bare.error_tail) and bare.error > 0
+
+
 def test_measure_is_the_same_each_time_and_writes_nowhere():
     q, k, v = heads(8, 8)
     before = [each.clone() for each in (q, k, v)]
@@ -229,6 +237,17 @@ def test_measure_is_the_same_each_time_and_writes_nowhere():
     assert same.items() <= vars(two).items()
     assert all(torch.equal(a, b) for a, b in zip((q, k, v), before, strict=True))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_measured_throughout(dtype):
+    half = [each.to(dtype) for each in heads(8, 8)]
+    settings = {"temperature": 0.5, "neighbours": 5, "tail": None, "samples": 32}
+    got, full = (
+        measures.measure(*tensors, **settings) for tensors in (half, [t.float() for t in half])
+    )
+    assert got.entropy == full.entropy and got.found_mass == pytest.approx(full.found_mass)
+    assert got.error == pytest.approx(full.error, abs=0.01)
 
 
 def test_all_keys_leave_no_error():

@@ -126,7 +126,7 @@ def test_rows_hold_every_number_once():
 
 def test_names_of_windows():
     assert window_names(1) == ["0-100 %"]
-    assert window_names(3) == ["0-33.3 %", "33.3-66.7 %", "66.7-100 %"]
+    assert window_names(3) == ["0-33 %", "33-67 %", "67-100 %"]
 
 
 def heads(seed=0):

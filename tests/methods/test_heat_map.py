@@ -56,14 +56,14 @@ def test_a_value_is_in_its_cell():
     assert sum(found[1][2]) > 600  # nothing was measured: no colour
 
 
-@pytest.mark.parametrize("count", [1, 5, 6])
-def test_panels_are_side_by_side_and_then_below(count):
+@pytest.mark.parametrize(("count", "lines", "across"), [(1, 1, 1), (5, 1, 5), (7, 2, 4)])
+def test_panels_are_side_by_side_and_then_below(count, lines, across):
     panel = Panel("a panel", [[0.5]] * 3, share, str)
     picture = heat_map([panel] * count, ["row"] * 3, ["column"])
-    lines = -(-count // 5)
     assert picture.shape[:2] == (1, 3) and 0 <= picture.min() and picture.max() <= 1
-    assert picture.shape[2] > lines * (TITLE + HEAD + 3 * CELL[1])
-    assert picture.shape[3] > min(count, 5) * CELL[0]
+    high, wide = TITLE + HEAD + 3 * CELL[1], CELL[0]
+    assert lines * high < picture.shape[2] < (lines + 1) * high
+    assert across * wide < picture.shape[3] < 2 * (across + 1) * wide
 
 
 def test_a_long_title_fits():
