@@ -2,6 +2,7 @@
 
 from .api import ComfyExtension, host
 from .attention import PSALPatch, PSALReport
+from .attention_probe import AttentionProbe, AttentionReport, AttentionTemperature
 from .colorization import GuidedColorization
 from .editing import Harmonise
 from .folders import FidFolder
@@ -40,6 +41,9 @@ NODES = [
     ScoreTable,
     PSALPatch,
     PSALReport,
+    AttentionProbe,
+    AttentionReport,
+    AttentionTemperature,
     LoadImage,
     SaveImage,
 ]

@@ -5,6 +5,7 @@ their keys, what a hook is called with, when callbacks and wrappers run, what `c
 """
 
 import copy
+import functools
 from types import SimpleNamespace
 
 import torch
@@ -77,8 +78,10 @@ class Block(nn.Module):
         for patch in patches.get("attn1_output_patch", []):
             n = patch(n, extra)
         x = x + n
-        n, heads = self.norm2(x), self.attn2.heads
-        q, k, v = self.attn2.to_q(n), self.attn2.to_k(context), self.attn2.to_v(context)
+        n, heads, values = self.norm2(x), self.attn2.heads, context
+        for patch in patches.get("attn2_patch", []):
+            n, context, values = patch(n, context, values, extra)
+        q, k, v = self.attn2.to_q(n), self.attn2.to_k(context), self.attn2.to_v(values)
         x = x + self.attn2.to_out(attention(q, k, v, heads, transformer_options=options))
         return x + self.ff(self.norm3(x))
 
@@ -182,23 +185,21 @@ class BaseModel(nn.Module):
         self.model_sampling = SimpleNamespace(percent_to_sigma=percent_to_sigma)
 
     def apply_model(self, x, t, c_concat=None, c_crossattn=None, control=None, options=None):
-        wrappers = [w for each in options["wrappers"].get("apply_model", {}).values() for w in each]
-
-        def call(index):
-            def run(*args, **kwargs):
-                if index < len(wrappers):
-                    return wrappers[index](call(index + 1), *args, **kwargs)
-                return self._apply_model(*args, **kwargs)
-
-            return run
-
-        return call(0)(x, t, c_concat, c_crossattn, control, options)
+        call = wrapped(self._apply_model, options["wrappers"], "apply_model")
+        return call(x, t, c_concat, c_crossattn, control, options)
 
     def _apply_model(self, x, t, c_concat, c_crossattn, control, transformer_options):
         scaled = x / (t[:, None, None, None] ** 2 + 1) ** 0.5
         network, dtype = self.diffusion_model, next(self.diffusion_model.parameters()).dtype
         noise = network(scaled.to(dtype), t.to(dtype), c_crossattn, control, transformer_options)
         return x - noise.float() * t[:, None, None, None]
+
+
+def wrapped(job, wrappers, kind):
+    """The job within all wrappers of a kind, the first outermost."""
+    for wrapper in reversed([w for each in wrappers.get(kind, {}).values() for w in each]):
+        job = functools.partial(wrapper, job)
+    return job
 
 
 def percent_to_sigma(percent: float) -> float:
@@ -237,6 +238,9 @@ class ModelPatcher:
 
     def set_model_attn1_patch(self, patch):
         self._patch("attn1_patch", patch)
+
+    def set_model_attn2_patch(self, patch):
+        self._patch("attn2_patch", patch)
 
     def set_model_attn1_output_patch(self, patch):
         self._patch("attn1_output_patch", patch)
@@ -282,6 +286,11 @@ def sample(patcher, noise, positive, negative, cfg=4.0, steps=STEPS):
 
     positive, negative: (B, tokens, C); the two go through the model in one batch, as in ComfyUI.
     """
+    run = wrapped(_sample, patcher.wrappers, "outer_sample")
+    return run(patcher, noise, positive, negative, cfg, steps)
+
+
+def _sample(patcher, noise, positive, negative, cfg, steps):
     sigmas = torch.tensor(steps)
     given = patcher.model_options["transformer_options"]
     x = noise * sigmas[0]

@@ -24,6 +24,10 @@ LOADERS["LoadVideo"] = "file"
 
 # A run in the tests takes seconds, not minutes: what the shipped settings are reduced by.
 QUICK = {
+    "attention_temperature_sweep": [
+        *["Size.width=64", "Size.height=64"],
+        *[f"Sampler {factor}.steps=2" for factor in ("1/8", "1/4", "1/2", "1", "2", "4", "8")],
+    ],
     "compare_methods_table": [
         "Settings.metrics=psnr,sharpness",
         "Compare the average.metrics=psnr",
@@ -38,6 +42,10 @@ QUICK = {
     "score_generation": [
         *["PSin.count=2", "PSin.iterations=2", "Settings.count=2", "Settings.iterations=2"],
         *["Score of PSin.samples=300", "Score of PSinOT.samples=300"],
+    ],
+    "psal_probe": [
+        *["Size.width=96", "Size.height=64", "KSampler.steps=4"],
+        *["Settings.tail=none", "Settings.windows=2", "Settings.samples=32"],
     ],
     "psal_in_stable_diffusion": [
         *["Size.width=128", "Size.height=96", "KSampler.steps=4"],
