@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..backends import patches
 from ..backends.gradients import gather_attention, patch_similarity
-from .attention_tail import pooled_tail
+from .attention_tail import cells_of
 from .checks import by, check_finite, check_patch_size
 from .field import Field
 from .patchmatch import patchmatch
@@ -122,11 +122,28 @@ def attend(
     """
     _check(q, k, v, mask, patch_size, neighbours, temperature, tail, aggregate)
     hole = None if mask is None else mask > 0.5
+    neighbours = _available(k, hole, patch_size, neighbours)
+    # single tokens do not overlap: what one finds says little to the next, cells tell more
+    start = field is None and patch_size == 1 and not exact
+    cells = None
+    if start or tail:
+        with torch.set_grad_enabled(torch.is_grad_enabled() and tail is not None):
+            cells = cells_of(
+                q,
+                k,
+                patch_size=patch_size,
+                similarity=similarity,
+                temperature=temperature,
+                hole=hole,
+                backend=backend,
+            )
+    if start:
+        field = _field(cells.nearest(neighbours, quality, backend), q, k)
     found = patchmatch(
         q,
         k,
         patch_size=patch_size,
-        neighbours=_available(k, hole, patch_size, neighbours),
+        neighbours=neighbours,
         iterations=iterations,
         similarity=similarity,
         exact=exact,
@@ -139,18 +156,8 @@ def attend(
         callback=callback,
     )
     output, log_sum = _found_part(q, k, v, found, similarity, temperature, aggregate, backend)
-    if tail is not None:
-        rest = pooled_tail(
-            q,
-            k,
-            v,
-            found,
-            similarity=similarity,
-            temperature=temperature,
-            hole=hole,
-            backend=backend,
-        )
-        output, log_sum = _joined(output, log_sum, *rest)
+    if tail:
+        output, log_sum = _joined(output, log_sum, *cells.tail(v, found, backend))
     return output, log_sum, found
 
 
@@ -273,6 +280,13 @@ class PatchAttention(nn.Module):
     def extra_repr(self) -> str:
         shown = dict(heads=self.heads, temperature=self.temperature, warm=self.warm)
         return ", ".join(f"{name}={value!r}" for name, value in {**shown, **self.settings}.items())
+
+
+def _field(positions: Tensor, q: Tensor, k: Tensor) -> Field:
+    """A field of single tokens to start from; its distances are of no account."""
+    distances = torch.zeros_like(positions[:, :, 0], dtype=torch.float32)
+    none = (False,) * (q.ndim - 2)
+    return Field(positions, distances, 1, tuple(k.shape[2:]), wrap=none, source_wrap=none)
 
 
 def _found_part(

@@ -26,90 +26,157 @@ FIRST = 32  # cells that all groups begin with, and that are opened at once
 class Tree:
     """Cells of keys in heap order: the cells of cell n are 2n + 1 and 2n + 2, then an empty one.
 
-    rank: (B, M) int64, the place of each key among the keys leaf after leaf.
-    keys: (B, n, D) and values (B, n, V), means over the cells. counts: (B, n) keys in each.
+    order: (B, leaves * leaf) int64, the keys leaf after leaf, -1 for blanks and unknown ones.
+    rank: (B, M) int64, the place of each key in that order.
+    listed: (B, leaves * leaf, D), the keys in that order, anything for the blanks.
+    keys: (B, n, D), means over the cells. counts: (B, n) keys in each.
     spreads: (B, n), the mean squared distance of the keys from their mean, over all channels.
-    bend: (B, D, V), the covariance of keys and values inside cells for a spread of 1.
-    levels: of the leaves, which hold `leaf` keys each, blank ones counted.
+    levels: of the leaves, which have room for `leaf` keys each.
     """
 
+    order: Tensor
     rank: Tensor
+    listed: Tensor
     keys: Tensor
-    values: Tensor
     counts: Tensor
     spreads: Tensor
-    bend: Tensor
     levels: int
     leaf: int
 
+    def pool(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Of (B, M, V) values: the means over the cells, (B, n, V), and how values follow keys
+        inside cells, (B, D, V), their covariance there for a spread of 1."""
+        values = _take(values, self.order.clamp(min=0))
+        weights = (self.order >= 0).to(values.dtype)[..., None]
+        means = _sums(weights * values, self.levels, self.leaf)
+        means = means / self.counts.clamp(min=1)[..., None]
+        level = min(self.levels, MIDDLE)
+        cells = slice((1 << level) - 1, (2 << level) - 1)
+        step = max(1, values.shape[1] >> level >> 6)  # some 64 keys of each cell are enough
 
-def attend_to_cells(
+        def some(rows: Tensor) -> Tensor:
+            return rows.unflatten(1, (1 << level, -1))[:, :, ::step]
+
+        keys = some(self.listed) - self.keys[:, cells, None]
+        weighted = (keys * some(weights)).flatten(1, 2)
+        spread = (weighted * keys.flatten(1, 2)).sum((1, 2)).clamp(min=1e-30)
+        deviations = (some(values) - means[:, cells, None]).flatten(1, 2)
+        return means, weighted.transpose(1, 2) @ deviations / spread[:, None, None]
+
+
+@dataclass(frozen=True)
+class View:
+    """Keys as queries see them.
+
+    keys: (B, M, D). members: (B, G, S) int64, the queries of each group, some twice. grouped: (B,
+    G, S, D), these queries. seen: (B, G, F) int64, the cells of the tree that each group sees;
+    every key lies in exactly one of them.
+    """
+
+    tree: Tree
+    keys: Tensor
+    members: Tensor
+    grouped: Tensor
+    seen: Tensor
+
+    def nearest(self, neighbours: int, probes: int, backend: str = "auto") -> Tensor:
+        """Keys with large logits, (B, N, neighbours) int64, best first, out of a leaf below each of
+        the `probes` best cells; -1 where these have not so many. No gradients."""
+        tree = self.tree
+        found = run(
+            "cell_search",
+            self.grouped,
+            tree.listed,
+            order=tree.order,
+            cell_keys=tree.keys,
+            counts=tree.counts,
+            seen=self.seen,
+            levels=tree.levels,
+            leaf=tree.leaf,
+            neighbours=neighbours,
+            probes=probes,
+            backend=backend,
+        )
+        return _take(found.flatten(1, 2), self._home())
+
+    def attend(self, values: Tensor, found: Tensor, backend: str = "auto") -> tuple[Tensor, Tensor]:
+        """Attention of each query to all keys but those found, estimated.
+
+        values: (B, M, V). found: (B, N, k) int64, -1 = none, no key twice.
+        Returns the output (B, N, V) and the logarithm (B, N) of the sum of the exponentials of the
+        logits; -inf, and an output of 0, where no key is left.
+        """
+        tree, members = self.tree, self.members.flatten(1)
+        cell_values, bend = tree.pool(values)
+        output, log_sum = run(
+            "pooled_attention",
+            self.grouped,
+            self.keys,
+            values,
+            _take(found, members).view(*self.members.shape, -1),
+            rank=tree.rank,
+            cell_keys=tree.keys,
+            cell_values=cell_values,
+            counts=tree.counts,
+            spreads=tree.spreads,
+            bend=bend,
+            seen=self.seen,
+            levels=tree.levels,
+            leaf=tree.leaf,
+            backend=backend,
+        )
+        home = self._home()
+        return _take(output.flatten(1, 2), home), log_sum.flatten(1).gather(1, home)
+
+    def _home(self) -> Tensor:
+        """(B, N): where in the groups each query stands; where twice, the answers are the same."""
+        where = self.members.flatten(1)
+        places = torch.arange(where.shape[1], device=where.device).expand_as(where)
+        home = torch.zeros_like(where)[:, : int(where.max()) + 1]
+        return home.scatter_(1, where, places)
+
+
+def look(
     queries: Tensor,
     keys: Tensor,
-    values: Tensor,
-    found: Tensor,
     *,
     known: Tensor | None = None,
     cells: int = CELLS,
     backend: str = "auto",
-) -> tuple[Tensor, Tensor]:
-    """Attention to all keys but the found ones, estimated.
+) -> View:
+    """Build the cells of the keys, and choose which of them each group of queries sees.
 
-    queries: (B, N, D), keys: (B, M, D), values: (B, M, V), floating; the logit of a query and a key
-        is their inner product. found: (B, N, k) int64, the found keys of each query, -1 = none.
-    known: (B, M) bool, the keys that may be used. cells: that each query sees.
-    Returns the output (B, N, V) and the logarithm (B, N) of the sum of the exponentials of the
-    logits; -inf, and an output of 0, where every key was found.
+    queries: (B, N, D), keys: (B, M, D), floating; the logit of a query and a key is their inner
+        product. known: (B, M) bool, the keys that may be used. cells: that each query sees.
     """
-    tree = build(keys, values, known, backend)
+    tree = build(keys, known, backend)
     members = _groups(queries, backend)
     grouped = _take(queries, members.flatten(1)).view(*members.shape, -1)
-    seen = frontier(tree, grouped.detach(), cells)
-    output, log_sum = run(
-        "pooled_attention",
-        grouped,
-        keys,
-        values,
-        _take(found, members.flatten(1)).view(*members.shape, -1),
-        rank=tree.rank,
-        cell_keys=tree.keys,
-        cell_values=tree.values,
-        counts=tree.counts,
-        spreads=tree.spreads,
-        bend=tree.bend,
-        seen=seen,
-        levels=tree.levels,
-        leaf=tree.leaf,
-        backend=backend,
-    )
-    where = members.flatten(1)  # padding lists a query twice, with the same answer
-    home = torch.zeros_like(where[:, : queries.shape[1]])
-    home.scatter_(1, where, torch.arange(where.shape[1], device=where.device).expand_as(where))
-    return _take(output.flatten(1, 2), home), log_sum.flatten(1).gather(1, home)
+    return View(tree, keys, members, grouped, frontier(tree, grouped.detach(), cells))
 
 
-def build(keys: Tensor, values: Tensor, known: Tensor | None, backend: str = "auto") -> Tree:
-    """The tree of cells of (B, M, D) keys and their (B, M, V) values; differentiable means."""
+def build(keys: Tensor, known: Tensor | None = None, backend: str = "auto") -> Tree:
+    """The tree of cells of (B, M, D) keys, of which (B, M) bool `known` count; differentiable."""
     batch, count, _ = keys.shape
     levels = max(0, (count // LEAF).bit_length() - 1)
     leaf = ceil(count / (1 << levels))
-    padded, weights = _padded(count, leaf << levels, keys.device)
-    weights = weights.to(keys.dtype).expand(batch, -1)
+    padded, real = _padded(count, leaf << levels, keys.device)
+    real = real.expand(batch, -1)
     if known is not None:
-        weights = weights * known[:, padded]
+        real = real & known[:, padded]
     order = run("cluster_order", keys.detach()[:, padded], levels, backend=backend)
-    weights, listed = weights.gather(1, order), padded[order]
     place = torch.arange(order.shape[1], device=keys.device).expand_as(order)
     rank = torch.empty_like(order).scatter_(1, order, place)[:, :count]
-    keys, values = _take(keys, listed), _take(values, listed)
-    counts = _sums(weights[..., None], levels, leaf)
+    real, order = real.gather(1, order), padded[order]
+    weights = real.to(keys.dtype)[..., None]
+    keys = _take(keys, order)
+    counts = _sums(weights, levels, leaf)
     share = 1 / counts.clamp(min=1)
-    means = _sums(weights[..., None] * keys, levels, leaf) * share
-    squares = _sums((weights[..., None] * keys).mul(keys).sum(2, keepdim=True), levels, leaf)
-    spreads = (squares * share - means.square().sum(2, keepdim=True)).clamp(min=0)
-    mean_values = _sums(weights[..., None] * values, levels, leaf) * share
-    bend = _bend(keys, values, weights, means, mean_values, levels)
-    return Tree(rank, means, mean_values, counts.squeeze(2), spreads.squeeze(2), bend, levels, leaf)
+    means = _sums(weights * keys, levels, leaf) * share
+    squares = _sums((weights * keys).mul(keys).sum(2, keepdim=True), levels, leaf) * share
+    spreads = (squares - means.square().sum(2, keepdim=True)).clamp(min=0)
+    order = torch.where(real, order, -1)
+    return Tree(order, rank, keys, means, counts.squeeze(2), spreads.squeeze(2), levels, leaf)
 
 
 def _padded(count: int, wanted: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -132,18 +199,6 @@ def _sums(numbers: Tensor, levels: int, leaf: int) -> Tensor:
     for level in range(levels - 1, -1, -1):
         sums.append(sums[-1].unflatten(1, (1 << level, 2)).sum(2))
     return torch.cat((*reversed(sums), torch.zeros_like(sums[0][:, :1])), 1)
-
-
-def _bend(keys, values, weights, means, mean_values, levels: int) -> Tensor:
-    """How values follow keys inside cells of a middle level, (B, D, V) for a spread of 1."""
-    level = min(levels, MIDDLE)
-    step = max(1, keys.shape[1] >> level >> 6)  # some 64 keys of each cell are enough
-    cells = slice((1 << level) - 1, (2 << level) - 1)
-    keys = keys.unflatten(1, (1 << level, -1))[:, :, ::step] - means[:, cells, None]
-    values = values.unflatten(1, (1 << level, -1))[:, :, ::step] - mean_values[:, cells, None]
-    weighted = (keys * weights.unflatten(1, (1 << level, -1))[:, :, ::step, None]).flatten(1, 2)
-    spread = (weighted * keys.flatten(1, 2)).sum((1, 2)).clamp(min=1e-30)
-    return weighted.transpose(1, 2) @ values.flatten(1, 2) / spread[:, None, None]
 
 
 def _groups(queries: Tensor, backend: str) -> Tensor:

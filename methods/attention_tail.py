@@ -1,65 +1,96 @@
-"""The tail of a sparse softmax: what the keys that were not found add to it."""
+"""Patches as tokens whose cells tell the nearest keys, and the tail of a sparse softmax."""
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..backends import patches
-from .attention_cells import attend_to_cells
+from .attention_cells import View, look
 from .field import Field
 
 COMPONENTS = 48  # that patches of more numbers are reduced to
+PROBES = {"fast": 16, "best": 48}  # leaves of cells that each query looks into
 SAMPLE = 256  # patches that the components are taken from
 
 
-def pooled_tail(
+@dataclass(frozen=True)
+class Cells:
+    """All whole patches of some keys, in cells of like ones, as some queries see them.
+
+    view: of the patches as tokens. constant: (B, N), what all logits of a query are too large by.
+    size, source_size: of the maps of queries and keys. half: of the patches.
+    """
+
+    view: View
+    constant: Tensor
+    size: tuple[int, ...]
+    source_size: tuple[int, ...]
+    half: int
+
+    def nearest(self, neighbours: int, quality: str, backend: str = "auto") -> Tensor:
+        """Positions (B, neighbours, axes, *size) int32 of keys with large logits, -1 = none."""
+        probes = max(PROBES[quality], neighbours)
+        index = (
+            self.view.nearest(neighbours, probes, backend).transpose(1, 2).unflatten(2, self.size)
+        )
+        axes = []
+        for side in reversed(self.source_size):
+            side -= 2 * self.half
+            axes.append(index % side + self.half)
+            index = torch.where(index < 0, -1, index // side)
+        positions = torch.stack(axes[::-1], 2)
+        return torch.where(index[:, :, None] < 0, -1, positions).int()
+
+    def tail(self, v: Tensor, field: Field, backend: str = "auto") -> tuple[Tensor, Tensor]:
+        """Attention of each query to the keys that the field did not find, estimated.
+
+        v: (B, Cv, *source). Returns (B, Cv, *size), and (B, *size), the logarithm of the sum of the
+        exponentials of the logits of these keys; -inf where there are none.
+        """
+        inner = (slice(self.half, n - self.half) for n in self.source_size)
+        values = v.to(self.view.keys.dtype)[(..., *inner)].flatten(2).transpose(1, 2)
+        output, log_sum = self.view.attend(values, self._indices(field), backend)
+        log_sum = log_sum - self.constant
+        return output.transpose(1, 2).unflatten(2, self.size), log_sum.unflatten(1, self.size)
+
+    def _indices(self, field: Field) -> Tensor:
+        """(B, N, k) int64: which of the whole patches each match is, -1 where there is none."""
+        index = torch.zeros_like(field.positions[:, :, 0], dtype=torch.int64)
+        for axis, side in enumerate(self.source_size):
+            index = index * (side - 2 * self.half) + field.positions[:, :, axis] - self.half
+        return torch.where(field.found, index, -1).flatten(2).transpose(1, 2)
+
+
+def cells_of(
     q: Tensor,
     k: Tensor,
-    v: Tensor,
-    field: Field,
     *,
+    patch_size: int,
     similarity: str,
     temperature: float,
     hole: Tensor | None = None,
     backend: str = "auto",
-) -> tuple[Tensor, Tensor]:
-    """Attention of each query to the keys that the field did not find, estimated by pooling.
+) -> Cells:
+    """Put the patches of k into cells for the queries q.
 
-    q: (B, C, *size), k: (B, C, *source), v: (B, Cv, *source), field: from q to k. hole: (B or 1, 1,
-        *source) bool; keys whose patch touches it do not count.
-    Returns (B, Cv, *size), and (B, *size), the logarithm of the sum of the exponentials of the
-    logits of these keys; -inf where there are none. Gradients reach q, k and v.
+    q: (B, C, *size), k: (B, C, *source). hole: (B or 1, 1, *source) bool; keys whose patch touches
+    it do not count. Gradients reach q and k.
     Patches of more than 48 numbers are compared in their 48 principal components.
     """
-    precise = torch.promote_types(torch.promote_types(q.dtype, v.dtype), torch.float32)
-    q, k, v = (t.to(precise) for t in (q, k, v))
-    half, size = field.patch_size // 2, q.shape[2:]
-    inner = tuple(slice(half, n - half) for n in k.shape[2:])
-    queries, keys, least = _tokens(q, k, field.patch_size, similarity)
+    precise = torch.promote_types(torch.promote_types(q.dtype, k.dtype), torch.float32)
+    q, k = q.to(precise), k.to(precise)
+    half, source_size = patch_size // 2, tuple(k.shape[2:])
+    queries, keys, constant = _tokens(q, k, patch_size, similarity)
     known = None
     if hole is not None:
-        none = (False,) * len(size)
-        usable = patches.source_centres(k, ~hole, field.patch_size, none)
+        none = (False,) * len(source_size)
+        usable = patches.source_centres(k, ~hole, patch_size, none)
+        inner = (slice(half, n - half) for n in source_size)
         known = usable[(slice(None), *inner)].flatten(1).expand(len(k), -1)
-    output, log_sum = attend_to_cells(
-        queries / temperature,
-        keys,
-        v[(..., *inner)].flatten(2).transpose(1, 2),
-        _indices(field, half),
-        known=known,
-        backend=backend,
-    )
-    log_sum = log_sum - least / temperature
-    return output.transpose(1, 2).unflatten(2, size), log_sum.unflatten(1, size)
-
-
-def _indices(field: Field, half: int) -> Tensor:
-    """(B, N, k) int64: which of the whole patches each match is, -1 where there is none."""
-    index = torch.zeros_like(field.positions[:, :, 0], dtype=torch.int64)
-    for axis, side in enumerate(field.source_size):
-        index = index * (side - 2 * half) + field.positions[:, :, axis] - half
-    index = torch.where(field.found, index, -1)
-    return index.flatten(2).transpose(1, 2)
+    view = look(queries / temperature, keys, known=known, backend=backend)
+    return Cells(view, constant / temperature, tuple(q.shape[2:]), source_size, half)
 
 
 def _tokens(q: Tensor, k: Tensor, size: int, similarity: str) -> tuple[Tensor, Tensor, Tensor]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..eager.cluster_order import SAMPLE, STEPS
 from .compile import inline, jit
+from .layout import numbers
 from .simd import SLACK, add_scaled, product
 from .threads import run_pieces
 
@@ -98,13 +99,11 @@ def cluster_order(points: Tensor, levels: int) -> Tensor:
     """See backends.eager.cluster_order.cluster_order; within the smallest blocks the order is
     another. Results do not depend on the number of threads."""
     batch, count, channels = points.shape
-    flat = np.zeros(batch * count * channels + SLACK, np.float32)
-    flat[: points.numel()] = points.detach().float().contiguous().view(-1).numpy()
     order = np.tile(np.arange(count, dtype=np.int32), batch)
     order += np.repeat(np.arange(batch, dtype=np.int32) * count, count)
     keys = np.empty(batch * count, np.float32)
     scratch = 3, channels + SLACK
-    work = partial(_split, flat, channels, order, keys)
+    work = partial(_split, numbers(points), channels, order, keys)
     fork = min(FORKS, levels)
     run_pieces(
         work, [(b * count, count, fork, *np.empty(scratch, np.float32)) for b in range(batch)]

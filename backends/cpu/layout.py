@@ -71,3 +71,11 @@ def norms(clip: Tensor, depth: int, patch_size: int, wrap: patches.Flags) -> np.
         total = torch.stack([sums[i] for i in frames[t : t + depth]]).sum(0)
         out[t] = torch.where(total > 0, total.rsqrt(), total)
     return out.flatten().numpy()
+
+
+def numbers(tensor: Tensor) -> np.ndarray:
+    """All numbers of a tensor as flat float32, with room behind them for vectors to read."""
+    out = np.empty(tensor.numel() + SLACK, np.float32)
+    out[: tensor.numel()] = tensor.detach().float().contiguous().view(-1).numpy()
+    out[tensor.numel() :] = 0
+    return out

@@ -9,6 +9,7 @@ from numba import float32
 from torch import Tensor
 
 from .compile import inline, jit
+from .layout import numbers
 from .simd import SLACK, add_scaled, exponential, largest, product, weighted_rows
 from .threads import run_pieces, stripes
 
@@ -148,11 +149,11 @@ def pooled_attention(
     for b in range(batch):
         places = rank[b][found[b].clamp(min=0)] // leaf
         job = Job(
-            *(_flat(t[b]) for t in (queries, keys, values)),
+            *(numbers(t[b]) for t in (queries, keys, values)),
             *(t.int().flatten().numpy() for t in (found[b], places)),
-            *(_flat(t[b]) for t in (cell_keys, cell_values, counts, spreads)),
+            *(numbers(t[b]) for t in (cell_keys, cell_values, counts, spreads)),
             seen[b].int().flatten().numpy(),
-            _flat(bend[b]),
+            numbers(bend[b]),
             size,
             channels,
             width,
@@ -179,10 +180,3 @@ def _with_scratch(job: Job, first: int, end: int) -> None:
         np.empty(1 << job.levels, np.int32),
         np.empty((8, max(room, job.width + SLACK)), np.float32),
     )
-
-
-def _flat(numbers: Tensor) -> np.ndarray:
-    """The numbers as flat float32, with room behind them for the vectors' last reads."""
-    flat = np.zeros(numbers.numel() + SLACK, np.float32)
-    flat[: numbers.numel()] = numbers.detach().float().contiguous().view(-1).numpy()
-    return flat

@@ -5,9 +5,13 @@ import torch
 import torch.nn.functional as F
 
 from internal_methods.backends import run
-from internal_methods.methods import attention_cells, patch_attention
-from internal_methods.methods.attention_cells import attend_to_cells
+from internal_methods.methods import attention_cells, patch_attention, patchmatch
+from internal_methods.methods.attention_cells import look
 from reference.dense_attention import dense_attention
+
+
+def attend_to_cells(queries, keys, values, found, *, known=None, backend="auto"):
+    return look(queries, keys, known=known, backend=backend).attend(values, found, backend)
 
 
 def noise(*shape, seed=0, dtype=torch.float32):
@@ -85,24 +89,60 @@ def test_where_all_keys_are_found_nothing_is_left(backend):
     assert (output == 0).all() and (log_sum == -torch.inf).all()
 
 
+@pytest.mark.parametrize("backend", ["cpu", "eager"])
+def test_search_among_all_leaves_is_exact(backend):
+    keys, queries = noise(2, 250, 6), noise(2, 99, 6, seed=1)
+    known = noise(2, 250, seed=2) > -1
+    view = look(queries, keys, known=known, backend=backend)
+    truth = (queries @ keys.transpose(1, 2)).masked_fill(~known[:, None], -torch.inf)
+    found = view.nearest(7, probes=1000, backend=backend)
+    assert torch.equal(found, truth.topk(7).indices)
+    few = view.nearest(7, probes=1, backend=backend)
+    assert ((few == -1) | known.gather(1, few.clamp(min=0).flatten(1)).view(few.shape)).all()
+
+
+def test_single_tokens_are_found_where_patch_search_has_nothing_to_go_by():
+    q, k = noise(1, 10, 48, 48), noise(1, 10, 48, 48, seed=1)
+    exact, fast, alone = (
+        field.positions[0, :3].flatten(2).permute(2, 0, 1)
+        for field in (
+            patch_attention(q, k, k, patch_size=1, similarity="dot", exact=True)[1],
+            patch_attention(q, k, k, patch_size=1, similarity="dot", iterations=1)[1],
+            patchmatch(q, k, patch_size=1, similarity="dot", neighbours=3),
+        )
+    )
+
+    def recall(found):
+        return (found[:, :, None] == exact[:, None]).all(3).any(2).float().mean()
+
+    assert recall(fast) > 0.4 > 4 * recall(alone)
+
+
+def test_search_fills_up_with_none():
+    found = look(noise(1, 5, 3), noise(1, 4, 3, seed=1)).nearest(6, probes=8)
+    assert (found.sort(2).values == torch.tensor([-1, -1, 0, 1, 2, 3])).all()
+
+
 def test_backends_agree_on_the_same_cells(monkeypatch):
-    compared = []
+    compared = {"pooled_attention": [], "cell_search": []}
 
     def both(op, *args, backend, **kwargs):
         result = run(op, *args, backend="cpu", **kwargs)
-        if op == "pooled_attention":
-            compared.append((result, run(op, *args, backend="eager", **kwargs)))
+        if op in compared:
+            compared[op].append((result, run(op, *args, backend="eager", **kwargs)))
         return result
 
     monkeypatch.setattr(attention_cells, "run", both)
     keys, values, queries = noise(2, 1500, 7), noise(2, 1500, 21, seed=1), noise(2, 333, 7, seed=2)
-    found = (queries @ keys.transpose(1, 2)).topk(6).indices
     for scale in (0.1, 1, 4):
-        attend_to_cells(queries * scale, keys, values, found)
-    assert len(compared) == 3
-    for ours, plain in compared:
+        view = look(queries * scale, keys)
+        view.attend(values, view.nearest(6, probes=9))
+    assert len(compared["pooled_attention"]) == len(compared["cell_search"]) == 3
+    for ours, plain in compared["pooled_attention"]:
         torch.testing.assert_close(ours[0], plain[0], rtol=1e-3, atol=1e-4)
         torch.testing.assert_close(ours[1], plain[1], rtol=1e-4, atol=1e-4)
+    for ours, plain in compared["cell_search"]:
+        assert (ours == plain).float().mean() > 0.999
 
 
 def test_threads_do_not_matter():
