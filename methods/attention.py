@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..backends import patches
 from ..backends.gradients import gather_attention, patch_similarity
-from .attention_tail import cells_of
+from .attention_tail import Cells, cells_of
 from .checks import by, check_finite, check_patch_size
 from .field import Field
 from .patchmatch import patchmatch
@@ -125,19 +125,8 @@ def attend(
     neighbours = _available(k, hole, patch_size, neighbours)
     # single tokens do not overlap: what one finds says little to the next, cells tell more
     start = field is None and patch_size == 1 and not exact
-    cells = None
-    if start or tail:
-        with torch.set_grad_enabled(torch.is_grad_enabled() and tail is not None):
-            cells = cells_of(
-                q,
-                k,
-                patch_size=patch_size,
-                similarity=similarity,
-                temperature=temperature,
-                hole=hole,
-                backend=backend,
-            )
-    if start:
+    cells = _cells(q, k, patch_size, similarity, temperature, hole, tail, backend, start)
+    if cells and start:
         field = _field(cells.nearest(neighbours, quality, backend), q, k)
     found = patchmatch(
         q,
@@ -156,7 +145,7 @@ def attend(
         callback=callback,
     )
     output, log_sum = _found_part(q, k, v, found, similarity, temperature, aggregate, backend)
-    if tail:
+    if cells and tail:
         output, log_sum = _joined(output, log_sum, *cells.tail(v, found, backend))
     return output, log_sum, found
 
@@ -280,6 +269,32 @@ class PatchAttention(nn.Module):
     def extra_repr(self) -> str:
         shown = dict(heads=self.heads, temperature=self.temperature, warm=self.warm)
         return ", ".join(f"{name}={value!r}" for name, value in {**shown, **self.settings}.items())
+
+
+def _cells(
+    q: Tensor,
+    k: Tensor,
+    patch_size: int,
+    similarity: str,
+    temperature: float,
+    hole: Tensor | None,
+    tail: str | None,
+    backend: str,
+    start: bool,
+) -> Cells | None:
+    """The cells of the keys, if the search starts from them or the tail is made of them."""
+    if not start and tail is None:
+        return None
+    with torch.set_grad_enabled(torch.is_grad_enabled() and tail is not None):
+        return cells_of(
+            q,
+            k,
+            patch_size=patch_size,
+            similarity=similarity,
+            temperature=temperature,
+            hole=hole,
+            backend=backend,
+        )
 
 
 def _field(positions: Tensor, q: Tensor, k: Tensor) -> Field:
