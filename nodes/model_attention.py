@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .api import host
-from .model_grids import Grid, transformer_grid, unet_blocks
+from .model_grids import Grid, Layout, layout, transformer_grid, unet_blocks
 
 if TYPE_CHECKING:  # torch is imported when a node runs, not when it is listed
     from torch import Tensor
@@ -57,6 +57,10 @@ class Run:
         self.calls = 0  # self-attentions in this evaluation of the model
         self.doubles = 0  # blocks before the single ones, where the model says so
         self._percent_to_sigma, self._bounds = percent_to_sigma, {}
+
+    def end(self) -> None:
+        """The sampler is done: let go of the model's schedule."""
+        self._percent_to_sigma = None
 
     def evaluate(
         self, latent: tuple[int, ...], text: int | None, sigma: float, steps: list
@@ -216,11 +220,11 @@ def intercept(
     """
     clone = model.clone()
     diffusion = clone.get_model_object("diffusion_model")
-    run = Run(name, type(diffusion).__name__)
-    _follow(clone, diffusion, run, started, ended)
-    blocks = unet_blocks(diffusion)
+    tokens, blocks = layout(diffusion), unet_blocks(diffusion)
+    run = Run(name, tokens.kind)
+    _follow(clone, run, started, ended)
     if blocks is None:
-        _override(clone, diffusion, run, handle)
+        _override(clone, tokens, run, handle)
     else:
         _replace(clone, blocks, run, handle)
     return clone, run
@@ -235,7 +239,7 @@ def model_blocks(model: Any) -> list[Block] | None:
     return [Block(part, n, index, depth) for part, n, depth in each for index in range(depth)]
 
 
-def _follow(model, diffusion, run: Run, started, ended) -> None:
+def _follow(model, run: Run, started, ended) -> None:
     """Keep `run` informed of the sampler's start, steps and end."""
 
     def start(patcher):
@@ -244,6 +248,7 @@ def _follow(model, diffusion, run: Run, started, ended) -> None:
             started(run)
 
     def end(patcher):
+        run.end()
         if ended:
             ended(run)
 
@@ -309,7 +314,7 @@ def _unet_grid(q, k, shape) -> Grid | str:
     return Grid(size)
 
 
-def _override(model, diffusion, run: Run, handle: Handle) -> None:
+def _override(model, layout: Layout, run: Run, handle: Handle) -> None:
     """Hook any other model, by the one slot that all its attention passes through."""
     options = model.model_options["transformer_options"]
     before = options.get(OVERRIDE)
@@ -325,7 +330,7 @@ def _override(model, diffusion, run: Run, handle: Handle) -> None:
         tokens, keys = (tensor.shape[2 if split else 1] for tensor in (q, k))
         if tokens != keys or q.shape[0] != k.shape[0]:
             return dense(q)  # cross-attention
-        grid = transformer_grid(diffusion, run.latent, run.text, tokens)
+        grid = transformer_grid(layout, run.latent, run.text, tokens)
         if isinstance(grid, str) and tokens == run.text:
             return dense(q)  # the text's own
         if mask is not None:

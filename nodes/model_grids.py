@@ -52,35 +52,47 @@ def unet_blocks(diffusion: Any) -> dict[tuple[str, int], int] | None:
     return found
 
 
-def text_place(diffusion: Any) -> str | None:
-    """before, after or apart; None for a kind of model that is not known."""
-    known = (TEXT.get(kind.__name__) for kind in type(diffusion).__mro__)
-    return next((place for place in known if place), None)
+@dataclass(frozen=True)
+class Layout:
+    """What tells the grid of a transformer: `kind`, its class; `text`, where the tokens of the text
+    stand, None if the class is not known; `patch`, sides (t, y, x) of what becomes a token.
+    """
+
+    kind: str
+    text: str | None
+    patch: tuple[int, int, int]
+
+
+def layout(diffusion: Any) -> Layout:
+    diffusion = getattr(diffusion, "_orig_mod", diffusion)  # inside a compiled one
+    kinds = type(diffusion).__mro__
+    text = next((TEXT[kind.__name__] for kind in kinds if kind.__name__ in TEXT), None)
+    side = getattr(diffusion, "patch_size", 1)
+    sides = (side, side) if isinstance(side, int) else tuple(side)
+    return Layout(kinds[0].__name__, text, (1, 1, *sides)[-3:])
 
 
 def transformer_grid(
-    diffusion: Any, latent: tuple[int, ...], text: int | None, tokens: int
+    layout: Layout, latent: tuple[int, ...], text: int | None, tokens: int
 ) -> Grid | str:
     """The grid in a self-attention over `tokens` tokens, or why it is not known.
 
     latent: shape of the latent, (B, C, H, W) or (B, C, T, H, W). text: tokens of the conditioning.
     """
-    place, kind = text_place(diffusion), type(diffusion).__name__
-    if place is None:
-        return f"no token grid is known for models of the kind {kind}"
-    side = getattr(diffusion, "patch_size", 1)
-    patch = (1, side, side) if isinstance(side, int) else tuple(side)
+    if layout.text is None:
+        return f"no token grid is known for models of the kind {layout.kind}"
     sides = latent[2:] if len(latent) == 5 else (1, *latent[2:])
-    size = tuple(-(-n // p) for n, p in zip(sides, patch, strict=True))
+    size = tuple(-(-n // p) for n, p in zip(sides, layout.patch, strict=True))
     grid = Grid(size if size[0] > 1 else size[1:])
-    if place == "apart" and tokens == grid.tokens == text:
+    apart = layout.text == "apart"
+    if apart and tokens == grid.tokens == text:
         return f"the text has as many tokens as the picture ({tokens}): which it is does not show"
     if tokens == grid.tokens:
         return grid
-    if place != "apart" and text is not None and tokens == grid.tokens + text:
-        return Grid(grid.size, text if place == "before" else 0)
+    if not apart and text is not None and tokens == grid.tokens + text:
+        return Grid(grid.size, text if layout.text == "before" else 0)
     told = "x".join(map(str, grid.size))
-    extra = "" if place == "apart" else f" and {text} of text"
+    extra = "" if apart else f" and {text} of text"
     return (
         f"{tokens} tokens are not the {told} of the picture{extra}: merged or tiled tokens, or "
         "reference pictures"

@@ -6,7 +6,6 @@ their keys, what a hook is called with, when callbacks and wrappers run, what `c
 
 import copy
 import functools
-from types import SimpleNamespace
 
 import torch
 from torch import nn
@@ -182,7 +181,7 @@ class BaseModel(nn.Module):
     def __init__(self, diffusion_model):
         super().__init__()
         self.diffusion_model = diffusion_model
-        self.model_sampling = SimpleNamespace(percent_to_sigma=percent_to_sigma)
+        self.model_sampling = Schedule()
 
     def apply_model(self, x, t, c_concat=None, c_crossattn=None, control=None, options=None):
         call = wrapped(self._apply_model, options["wrappers"], "apply_model")
@@ -200,6 +199,11 @@ def wrapped(job, wrappers, kind):
     for wrapper in reversed([w for each in wrappers.get(kind, {}).values() for w in each]):
         job = functools.partial(wrapper, job)
     return job
+
+
+class Schedule:
+    def percent_to_sigma(self, percent):
+        return percent_to_sigma(percent)
 
 
 def percent_to_sigma(percent: float) -> float:

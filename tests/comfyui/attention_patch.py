@@ -42,7 +42,7 @@ SETTINGS = {
     "iterations": 5,
     "temperature": 1.0,
     "aggregate": False,
-    "tail": "none",
+    "tail": "pooled",
     "blocks": "all",
     "start_percent": 0.0,
     "end_percent": 1.0,

@@ -66,7 +66,7 @@ def in_comfyui(checkout, interpreter, tmp_path_factory):
         out = tmp_path_factory.mktemp(Path(script).stem)
         command = [interpreter, str(Path(__file__).with_name(script)), str(checkout), str(out)]
         done = subprocess.run(
-            [*command, *map(str, arguments)], capture_output=True, text=True, cwd=out, timeout=START
+            [*command, *map(str, arguments)], capture_output=True, text=True, cwd=out, timeout=2 * START
         )
         assert done.returncode == 0, done.stderr[-4000:]
         return out
