@@ -279,7 +279,7 @@ def test_blocks_are_numbered_as_the_model_numbers_them():
     hooked, run = intercept(small.transformer(), "test", refuse)
     override = hooked.model_options["transformer_options"]["optimized_attention_override"]
     q = torch.zeros(1, 19, 32)
-    for evaluation in range(2):
+    for _ in range(2):
         run.evaluate((1, 16, 8, 6), 7, 1.0, [])
         for kind, index in [("double", 0), ("double", 2), ("single", 0), ("single", 1)]:
             told = {"block_type": kind, "block_index": index}

@@ -203,14 +203,20 @@ def test_warm_starts_find_better_keys(monkeypatch):
 
 
 def test_nothing_is_kept_after_a_run(model, monkeypatch):
-    seen, inner = [], attention_swap.attend
+    seen, inner, small_field = [], attention_swap.attend, attention_swap._small
 
     def attend(q, *args, **kwargs):
         output, log_sum, field = inner(q, *args, **kwargs)
         seen.extend(weakref.ref(t) for t in (q, output, field.positions))
         return output, log_sum, field
 
+    def carried(found):
+        field = small_field(found)
+        seen.append(weakref.ref(field.positions))
+        return field
+
     monkeypatch.setattr(attention_swap, "attend", attend)
+    monkeypatch.setattr(attention_swap, "_small", carried)
     changed = patched(model)
     sampled(changed)
     gc.collect()
