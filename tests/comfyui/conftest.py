@@ -22,6 +22,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "internal-methods"  # what the pack's folder is called in custom_nodes
 START = 180  # seconds for a server to come up on a busy machine
+SCRIPT = 360  # and for a script to end
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +67,11 @@ def in_comfyui(checkout, interpreter, tmp_path_factory):
         out = tmp_path_factory.mktemp(Path(script).stem)
         command = [interpreter, str(Path(__file__).with_name(script)), str(checkout), str(out)]
         done = subprocess.run(
-            [*command, *map(str, arguments)], capture_output=True, text=True, cwd=out, timeout=2 * START
+            [*command, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            cwd=out,
+            timeout=SCRIPT,
         )
         assert done.returncode == 0, done.stderr[-4000:]
         return out
