@@ -7,6 +7,7 @@ from .harmonise import harmonise
 from .inpaint import inpaint
 from .patchmatch import patchmatch
 from .steps import Step
+from .superresolve import superresolve
 from .tileable import make_tileable
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "offsets_picture",
     "patch_attention",
     "patchmatch",
+    "superresolve",
 ]
