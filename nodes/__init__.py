@@ -3,6 +3,7 @@
 from .api import ComfyExtension, host
 from .attention import PSALPatch, PSALReport
 from .attention_probe import AttentionProbe, AttentionReport, AttentionTemperature
+from .attention_uses import Reconstruct, SuperResolve
 from .colorization import GuidedColorization
 from .editing import Harmonise
 from .folders import FidFolder
@@ -25,6 +26,8 @@ NODES = [
     PatchInpaint,
     MakeTileable,
     Harmonise,
+    Reconstruct,
+    SuperResolve,
     GuidedColorization,
     BrushMask,
     LargeMask,

@@ -1,4 +1,5 @@
-"""Draws the example pictures and clips that are not photographs, into workflows/inputs/.
+"""Draws the example pictures and clips that are not photographs, into workflows/inputs/, and makes
+the views of the one photograph that the workflows need.
 
     python workflows/draw_inputs.py
 
@@ -312,6 +313,28 @@ def pond(frames: int = 16) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(clip), np.hypot((y - 70) / 26, (x - 98) / 34) < 1
 
 
+def small_cup() -> np.ndarray:
+    """The cup of the photograph, reduced to half its size: 120 x 180 pixels to enlarge again."""
+    photograph = Image.open(INPUTS / "coffee.png").convert("RGB")
+    half = photograph.resize((300, 200), Image.Resampling.BICUBIC)
+    return np.asarray(half.crop((60, 20, 240, 140))) / 255.0
+
+
+def moved_camera() -> np.ndarray:
+    """Part of the photograph as from a camera a step nearer, turned, in a little less light."""
+    photograph = Image.open(INPUTS / "coffee.png").convert("RGB")
+    turn, zoom, (width, height) = np.radians(7), 1.12, (320, 256)
+    cos, sin = np.cos(turn) / zoom, np.sin(turn) / zoom
+    x, y = 300 - (cos * width - sin * height) / 2, 190 - (sin * width + cos * height) / 2
+    view = photograph.transform(
+        (width, height),
+        Image.Transform.AFFINE,
+        (cos, -sin, x, sin, cos, y),
+        Image.Resampling.BICUBIC,
+    )
+    return np.asarray(view) / 255.0 * (0.93, 0.92, 0.9)
+
+
 def save_clip(name: str, clip: np.ndarray, rate: int) -> None:
     """H.264 as every player shows it, at a quality that keeps the grain."""
     import av
@@ -340,6 +363,8 @@ def main() -> None:
         (INPUTS / name).mkdir(exist_ok=True)
         for index, picture in enumerate(pictures):
             save(f"{name}/{index}.png", picture)
+    save("cup_small.png", small_cup())
+    save("coffee_moved.png", moved_camera())
     clip, mask = pond()
     save_clip("pond.mp4", clip, 12)
     save("pond_mask.png", mask[..., None].repeat(3, 2))
