@@ -69,7 +69,10 @@ class Reconstruct(io.ComfyNode):
                     max=100,
                     tooltip="Passes of the search. 5 is close to the end.",
                 ),
-                quality("exact compares with every patch: slow, for small pictures."),
+                quality(
+                    "fast and best are approximate, best searches longer. exact compares with "
+                    "every patch: slow, for small pictures."
+                ),
                 inputs.method("reconstruction"),
                 inputs.seed(),
                 inputs.backend(),
@@ -177,8 +180,8 @@ class SuperResolve(io.ComfyNode):
                     tooltip="Factor of both sides. Beyond 4 little new detail can be found.",
                 ),
                 quality(
-                    "Here best also averages two results. exact compares with every patch: very "
-                    "slow, for tiny pictures.",
+                    "best averages two results made in fewer and in more steps. exact compares "
+                    "with every patch: slow, for tiny pictures.",
                     default="best",
                 ),
                 inputs.patch_size(
@@ -256,10 +259,7 @@ class SuperResolve(io.ComfyNode):
 
 def quality(tooltip: str, default: str = "fast"):
     return io.Combo.Input(
-        "quality",
-        options=["fast", "best", "exact"],
-        default=default,
-        tooltip=f"fast and best search, best for longer. {tooltip}",
+        "quality", options=["fast", "best", "exact"], default=default, tooltip=tooltip
     )
 
 

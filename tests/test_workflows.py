@@ -38,6 +38,7 @@ QUICK = {
     "material_from_one_solve": ["Settings.iterations=2"],
     "self_test": ["Settings.trials=1"],
     "rebuild_from_another": ["Settings.quality=fast"],
+    "super_resolve": ["Settings.quality=fast", "Settings.neighbours=3"],
     "score_a_clip": ["Patch Inpaint.iterations=1"],
     "score_generation": [
         *["PSin.count=2", "PSin.iterations=2", "Settings.count=2", "Settings.iterations=2"],
