@@ -134,7 +134,8 @@ def train(options) -> None:
 
 
 def swapped(layer: Layer) -> Layer:
-    return Layer(neighbours=1, similarity=layer.similarity if layer.similarity == "l2" else "l2")
+    """PSAL-1 that compares as the layer of the training does (linear: products)."""
+    return Layer(neighbours=1, similarity="dot" if layer.kind == "linear" else layer.similarity)
 
 
 def gflops(layer: Layer, side: int = BIG) -> float:
