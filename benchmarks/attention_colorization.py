@@ -1,6 +1,6 @@
 """Guided colorization with one attention layer after another, as Cherel 2024, tables IV.4, 5 and 8.
 
-    python benchmarks/attention_colorization.py --shared SHARED train [--layers psal-1,psal-3,...]
+    python benchmarks/attention_colorization.py --shared SHARED train [--layers 'psal-1|psal-3|...']
     python benchmarks/attention_colorization.py --shared SHARED memory
     python benchmarks/attention_colorization.py --shared SHARED tables [--picture FILE]
 
@@ -8,12 +8,14 @@ SHARED holds data/video. `train` trains the network of methods.colorize once per
 pairs of frames of five clips, at most 10 frames apart, and measures the squared error on pairs 10
 frames apart of three clips that it has not seen, with its own layer and with PSAL-1 in its place.
 Every finished run is a file in --runs, so that it can be stopped and split over processes. `memory`
-measures a forward pass of each layer at 256 x 256, each in a process of its own. `tables` puts all
-together, in benchmarks/results/attention_colorization.json and as a picture like figure IV.5.
+measures what each layer takes beyond its inputs, in a process of its own: a forward pass at
+256 x 256 (dense attention works through its queries in chunks there, as nothing has to be kept),
+and one forward and backward at 64 x 64. `tables` puts all together, in
+benchmarks/results/attention_colorization.json and as a picture like figure IV.5.
 
-Projections: "apart" as in the thesis, queries and keys each have a convolution of their own;
-"shared": both pass through the same one; "copies": that, and the network begins as
-one that matches grey patches and copies colours.
+Projections: "apart", queries and keys each have a convolution of their own; "shared", both pass
+through the same one; "copies", that, and the network begins as one that matches grey patches and
+copies colours (with --steps 0 it is measured as that).
 
 GFLOPs are those of one forward pass at 256 x 256 by the thesis's count: a squared difference is 3
 operations, a product 2, over 7 x 7 x 16 numbers per comparison and 16 per value. For PSAL the
@@ -128,7 +130,7 @@ def train(options) -> None:
             run |= {"side": options.side, "steps": options.steps, "seconds": seconds}
             run["errors"] = errors(trained.network, LAYERS[name], tested)
             run["errors_psal_1"] = errors(trained.network, swapped(LAYERS[name]), tested)
-            parts = torch.tensor(trained.losses).chunk(10)
+            parts = torch.tensor(trained.losses).chunk(10) if options.steps else ()
             run["training_errors"] = [float(part.mean()) for part in parts]
             file.write_text(json.dumps(run))
 
@@ -177,21 +179,26 @@ def memory(options) -> None:
 
 
 def one(options) -> None:
-    """Bytes of a forward pass with and without what its gradient needs, for one layer."""
-    (layer,) = (sized(LAYERS[name], BIG) for name in options.layers)
+    """Bytes of one layer: of a forward pass at 256 x 256, and of both passes at 64 x 64."""
+    (layer,) = (LAYERS[name] for name in options.layers)
     generator, found = torch.Generator().manual_seed(0), {}
     maps = [torch.rand(1, 16, BIG, BIG, generator=generator) for _ in range(3)]
-    layer(*(x[..., :64, :64].contiguous() for x in maps))  # compiles
-    for kind, wanted in (("forward", False), ("forward_for_gradient", True)):
-        with PeakMemory() as peak, torch.set_grad_enabled(wanted):
-            kept = layer(*(x.requires_grad_(wanted) for x in maps))
-        found[kind] = peak.bytes
-        del kept
+    small = [x[..., :64, :64].contiguous() for x in maps]
+    layer(*small)  # compiles
+    with PeakMemory() as peak, torch.no_grad():
+        sized(layer, BIG)(*maps)
+    found["forward_256"] = peak.bytes
+    small = [x.requires_grad_() for x in small]
+    with PeakMemory() as peak:
+        output, _ = layer(*small)
+        output.sum().backward()
+    found["training_64"] = peak.bytes
     sys.stdout.write(json.dumps(found))
 
 
 def tables(options) -> None:
     runs = [json.loads(file.read_text()) for file in sorted(options.runs.glob("*_*.json"))]
+    untrained = {r["layer"]: statistics.mean(r["errors"]) for r in runs if not r["steps"]}
     runs = [run for run in runs if run["steps"] == options.steps]
     used = options.runs / "memory.json"
     bytes_used = json.loads(used.read_text()) if used.exists() else {}
@@ -218,7 +225,7 @@ def tables(options) -> None:
                 "training_ms_per_step": 1e3
                 * statistics.median(r["seconds"] / r["steps"] for r in same),
                 "gflops_256": gflops(sized(LAYERS[name], BIG)),
-                "memory_256_bytes": bytes_used.get(name),
+                "bytes": bytes_used.get(name),
                 "seeds": [r["seed"] for r in same],
             }
     grey = [
@@ -229,18 +236,21 @@ def tables(options) -> None:
     settings["left_grey"] = statistics.mean(grey)
     if options.picture:
         draw(rows, options.picture)
-    report("attention_colorization", {"settings": settings, "layers": rows})
+    report(
+        "attention_colorization",
+        {"settings": settings, "untrained_copies": untrained, "layers": rows},
+    )
 
 
 def draw(rows: dict, file: Path, size: tuple[int, int] = (900, 560)) -> None:
     """Error against memory, both logarithmic; the area of a disc is the number of operations."""
-    known = {n: r for n, r in rows.items() if r["memory_256_bytes"] and r["error"]}
+    known = {n: r for n, r in rows.items() if r["bytes"]}
     picture = Image.new("RGB", size, "#ffffff")
     pen = ImageDraw.Draw(picture)
     xs, ys = (
         np.log10([max(1e5, value(r)) for r in known.values()])
         for value in (
-            lambda r: r["memory_256_bytes"]["forward_for_gradient"],
+            lambda r: r["bytes"]["training_64"],
             lambda r: r["error"],
         )
     )
@@ -258,7 +268,7 @@ def draw(rows: dict, file: Path, size: tuple[int, int] = (900, 560)) -> None:
         x, y = place(low_x, tick)
         pen.line((x, y, size[0] - 20, y), fill="#d5d9e0")
         pen.text((8, y - 7), f"{10**tick:.5f}", fill="#20242c", font=font(12))
-    words = "squared error against memory (256 x 256, forward, kept for the gradient); area: GFLOPs"
+    words = "squared error against memory of a training step of the layer (64 x 64); area: GFLOPs"
     pen.text((80, 12), words, fill="#20242c", font=font(14))
     for (name, row), x, y in zip(known.items(), xs, ys, strict=True):
         (x, y), radius = place(x, y), 1.2 * row["gflops_256"] ** 0.5 + 2
