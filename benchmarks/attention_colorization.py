@@ -26,11 +26,13 @@ neighbours and 3 at random.
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -113,13 +115,15 @@ def train(options) -> None:
     options.runs.mkdir(parents=True, exist_ok=True)
     for seed in options.seeds:
         for name in options.layers:
-            file = options.runs / f"{name}_{options.projections}_{options.steps}_{seed}.json"
+            kind = (name, options.projections, f"{options.temperature:g}")
+            file = options.runs / f"{'_'.join(kind)}_{options.side}_{options.steps}_{seed}.json"
             if file.exists():
                 continue
+            layer = replace(LAYERS[name], temperature=options.temperature)
             started = time.process_time()
             trained = train_colorizer(
                 any_clip(training),
-                layer=LAYERS[name],
+                layer=layer,
                 steps=options.steps,
                 shared=options.projections != "apart",
                 copies=options.projections == "copies",
@@ -127,8 +131,9 @@ def train(options) -> None:
             )
             seconds = time.process_time() - started
             run = {"layer": name, "projections": options.projections, "seed": seed}
+            run["temperature"] = options.temperature
             run |= {"side": options.side, "steps": options.steps, "seconds": seconds}
-            run["errors"] = errors(trained.network, LAYERS[name], tested)
+            run["errors"] = errors(trained.network, layer, tested)
             run["errors_psal_1"] = errors(trained.network, swapped(LAYERS[name]), tested)
             parts = torch.tensor(trained.losses).chunk(10) if options.steps else ()
             run["training_errors"] = [float(part.mean()) for part in parts]
@@ -157,23 +162,18 @@ def gflops(layer: Layer, side: int = BIG) -> float:
 
 def sized(layer: Layer, side: int) -> Layer:
     """A window has the same share of the picture at every size: a fifth, as in the thesis."""
-    return Layer(**(vars(layer) | {"window": side // 5 // 2 * 2 + 1}))
+    return replace(layer, window=side // 5 // 2 * 2 + 1)
 
 
 def memory(options) -> None:
-    """Each layer in a process of its own."""
-    found = {}
+    """Each layer in a process of its own, whose allocator gives back at once what is freed."""
+    found, settings = {}, {"MALLOC_MMAP_THRESHOLD_": "16384", "MALLOC_TRIM_THRESHOLD_": "0"}
     for name in options.layers:
-        command = [
-            sys.executable,
-            __file__,
-            "--shared",
-            str(options.shared),
-            "one",
-            "--layers",
-            name,
-        ]
-        found[name] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+        command = [sys.executable, __file__, "--shared", str(options.shared), "one", "--layers"]
+        done = subprocess.run(
+            [*command, name], check=True, capture_output=True, env=os.environ | settings
+        )
+        found[name] = json.loads(done.stdout)
     options.runs.mkdir(parents=True, exist_ok=True)
     (options.runs / "memory.json").write_text(json.dumps(found))
 
@@ -203,16 +203,17 @@ def tables(options) -> None:
     used = options.runs / "memory.json"
     bytes_used = json.loads(used.read_text()) if used.exists() else {}
     rows = {}
-    for projections in ("apart", "shared", "copies"):
+    kinds = {(r["projections"], r["temperature"]) for r in runs}
+    for projections, temperature in sorted(kinds):
         for name in LAYERS:
-            key = (projections, name)
-            same = [r for r in runs if (r["projections"], r["layer"]) == key]
+            kind = (projections, temperature, name)
+            same = [r for r in runs if (r["projections"], r["temperature"], r["layer"]) == kind]
             if not same:
                 continue
             own, psal = (
                 [statistics.mean(r[kind]) for r in same] for kind in ("errors", "errors_psal_1")
             )
-            rows[f"{name}, {projections}"] = {
+            rows[f"{name}; {projections}, T {temperature:g}"] = {
                 "error": statistics.mean(own),
                 "errors": own,
                 "errors_by_clip": [
@@ -234,26 +235,34 @@ def tables(options) -> None:
     settings = {"side": runs[0]["side"], "steps": options.steps}
     settings |= {"trained_on": TRAINING, "tested_on": TESTED, "left_grey_by_clip": grey}
     settings["left_grey"] = statistics.mean(grey)
+    drawn = f"; {options.projections}, T {options.temperature:g}"
     if options.picture:
-        draw(rows, options.picture)
-    report(
-        "attention_colorization",
-        {"settings": settings, "untrained_copies": untrained, "layers": rows},
-    )
+        draw({n.removesuffix(drawn): r for n, r in rows.items() if drawn in n}, options.picture)
+    sys.stdout.write(text(rows))
+    results = {"settings": settings, "untrained_copies": untrained, "layers": rows}
+    report("attention_colorization", results)
+
+
+def text(rows: dict) -> str:
+    """Error, the same with PSAL-1 at the test, GFLOPs and memory of every layer, a line each."""
+    lines = [f"{'':38} error    (seeds) PSAL-1   ratio GFLOPs  MB 256 MB training"]
+    for name, row in rows.items():
+        used = row["bytes"] or {"forward_256": float("nan"), "training_64": float("nan")}
+        lines.append(
+            f"{name:38} {row['error']:.5f}  {len(row['seeds'])}       {row['with_psal_1']:.5f}  "
+            f"{row['with_psal_1_ratio']:.2f}  {row['gflops_256']:6.1f}  "
+            f"{used['forward_256'] / 1e6:6.0f} {used['training_64'] / 1e6:6.1f}"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def draw(rows: dict, file: Path, size: tuple[int, int] = (900, 560)) -> None:
     """Error against memory, both logarithmic; the area of a disc is the number of operations."""
-    known = {n: r for n, r in rows.items() if r["bytes"]}
+    known = {name: row for name, row in rows.items() if row["bytes"]}
     picture = Image.new("RGB", size, "#ffffff")
     pen = ImageDraw.Draw(picture)
-    xs, ys = (
-        np.log10([max(1e5, value(r)) for r in known.values()])
-        for value in (
-            lambda r: r["bytes"]["training_64"],
-            lambda r: r["error"],
-        )
-    )
+    xs = np.log10([max(1e5, row["bytes"]["training_64"]) for row in known.values()])
+    ys = np.log10([row["error"] for row in known.values()])
     low_x, high_x, low_y, high_y = xs.min() - 0.4, xs.max() + 0.5, ys.min() - 0.1, ys.max() + 0.1
 
     def place(x: float, y: float) -> tuple[float, float]:
@@ -270,11 +279,16 @@ def draw(rows: dict, file: Path, size: tuple[int, int] = (900, 560)) -> None:
         pen.text((8, y - 7), f"{10**tick:.5f}", fill="#20242c", font=font(12))
     words = "squared error against memory of a training step of the layer (64 x 64); area: GFLOPs"
     pen.text((80, 12), words, fill="#20242c", font=font(14))
+    taken: list[tuple[float, float]] = []  # places of names
     for (name, row), x, y in zip(known.items(), xs, ys, strict=True):
         (x, y), radius = place(x, y), 1.2 * row["gflops_256"] ** 0.5 + 2
-        colour = COLOURS[LAYERS[name.rpartition(",")[0]].kind]
+        colour = COLOURS[LAYERS[name].kind]
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), outline=colour, width=2)
-        pen.text((x + 6, y - 16), name, fill=colour, font=font(12))
+        down = y - 7
+        while any(abs(down - at) < 14 and abs(x - left) < 120 for left, at in taken):
+            down += 14
+        taken.append((x, down))
+        pen.text((x + 12, down), name, fill=colour, font=font(12))
     file.parent.mkdir(parents=True, exist_ok=True)
     picture.save(file)
 
@@ -284,7 +298,8 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, required=True)
     parser.add_argument("job", choices=["train", "memory", "one", "tables"])
     parser.add_argument("--layers", type=lambda text: text.split("|"), default=list(LAYERS))
-    parser.add_argument("--projections", choices=["apart", "shared", "copies"], default="apart")
+    parser.add_argument("--projections", choices=["apart", "shared", "copies"], default="shared")
+    parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--side", type=int, default=64)
