@@ -17,6 +17,7 @@ share of queries whose match is as good as the exact one.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -141,6 +142,8 @@ def main() -> None:
     settings = dict(iterations=options.iterations, quality=options.quality, channels=1)
     tokens = width * height * frames
     results = {"size": f"{width}x{height}x{frames}", "tokens": tokens, **SETTINGS, **settings}
+    # then "seconds" are those of waiting; "processor_seconds" count the work of all threads
+    results["machine_was_busy"] = os.getloadavg()[0] > (os.cpu_count() or 1) + 1
     report(options.name, {**results, **json.loads(done.stdout.splitlines()[-1])})
 
 
