@@ -247,7 +247,7 @@ class Denoiser:
         self.network = UNet()
         self.examples = self.losses(known)
         generator = torch.Generator().manual_seed(99)
-        self.crops, _ = crops(held, self.side, 24, generator)
+        self.crops, _ = crops(held, self.side, 16, generator)
         self.noise = torch.randn(self.crops.shape, generator=generator)
 
     def losses(self, pictures: list[Tensor]) -> Iterator[Tensor]:
