@@ -144,7 +144,8 @@ class Reconstruct(io.ComfyNode):
             callback=convert.Progress(),
         )
         measured = convert.measuring_device(backend)
-        result, wanted = made[:, :channels].to(measured), queries.to(measured)
+        result = made[:, :channels].to(measured)
+        wanted = convert.image(target, measured, channels)
         scores = compare(
             result, wanted, metrics=["l2", "psnr", "flip"], method=method, backend=backend
         )
