@@ -1,6 +1,6 @@
 """What a field to start from saves: iterations of the search at equal error.
 
-    python benchmarks/attention_warm_start.py --data DATA
+    python benchmarks/attention_warm_start.py --data DATA [--backends cpu eager]
 
 Some 3 minutes on one core. Five cases, each with a first field (3 neighbours, 5 iterations) and a
 later search that may start from it:
@@ -102,11 +102,12 @@ def compared(first, later, settings) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--backends", nargs="*", default=list(SIDES))
     options = parser.parse_args()
     torch.set_num_threads(1)
     results = {}
-    for backend, side in SIDES.items():
-        for name, (first, later, settings) in cases(options.data, side).items():
+    for backend in options.backends:
+        for name, (first, later, settings) in cases(options.data, SIDES[backend]).items():
             settings = dict(backend=backend, **settings)
             results[f"{name}, {backend}"] = compared(first, later, settings)
     report("attention_warm_start", results)
