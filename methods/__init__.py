@@ -1,6 +1,7 @@
 """The methods: what the nodes offer, as functions of tensors."""
 
-from .attention import PatchAttention, patch_attention
+from .attention import patch_attention
+from .attention_module import PatchAttention
 from .field import Field, distances_picture, offsets_picture
 from .generate import generate
 from .harmonise import harmonise

@@ -52,7 +52,7 @@ class Tree:
         means = means / self.counts.clamp(min=1)[..., None]
         level = min(self.levels, MIDDLE)
         cells = slice((1 << level) - 1, (2 << level) - 1)
-        step = max(1, values.shape[1] >> level >> 6)  # some 64 keys of each cell are enough
+        step = max(1, values.shape[1] >> level >> 3)  # some 8 keys of each cell are enough
 
         def some(rows: Tensor) -> Tensor:
             return rows.unflatten(1, (1 << level, -1))[:, :, ::step]
@@ -80,8 +80,8 @@ class View:
     seen: Tensor
 
     def nearest(self, neighbours: int, probes: int, backend: str = "auto") -> Tensor:
-        """Keys with large logits, (B, N, neighbours) int64, best first, out of a leaf below each of
-        the `probes` best cells; -1 where these have not so many. No gradients."""
+        """Keys with large logits, (B, N, neighbours) int64, best first, out of the blocks
+        of four leaves at the `probes` best cells; -1 where these hold fewer. No gradients."""
         tree = self.tree
         found = run(
             "cell_search",

@@ -11,7 +11,7 @@ from .attention_cells import View, look
 from .field import Field
 
 COMPONENTS = 48  # that patches of more numbers are reduced to
-PROBES = {"fast": 16, "best": 48}  # leaves of cells that each query looks into
+PROBES = {"fast": 8, "best": 32}  # cells that each query looks into
 SAMPLE = 256  # patches that the components are taken from
 
 

@@ -8,19 +8,21 @@ import torch
 from numba import float32
 from torch import Tensor
 
-from .compile import jit
+from ..eager.cell_search import BLOCK
+from .compile import inline, jit
 from .layout import numbers
 from .simd import SLACK, product, weighted_rows
 from .threads import run_pieces, stripes
 
-PIECE = 4096  # queries of a piece of work, about
+PIECE = 512  # queries of a piece of work, about
 _NONE = float32(-np.inf)
 
-# Of one batch item, all arrays flat: queries (G, S, D), listed (leaves, leaf, D) and order (leaves,
-# leaf); the cells' keys (n, D) and counts (n,); seen (G, F); found (G, S, k).
+# Of one batch item, all arrays flat: queries (G, S, D), the keys block after block (blocks, D,
+# room) and which they are, order (blocks, room); the cells' keys (n, D) and counts (n,); seen
+# (G, F); found (G, S, k). Block n is cell before + n.
 Job = namedtuple(
     "Job",
-    "queries listed order cell_keys counts seen found size channels cells levels leaf probes "
+    "queries blocks order cell_keys counts seen found size channels cells before room probes "
     "neighbours",
 )
 
@@ -34,24 +36,21 @@ def why_not(queries: Tensor, listed: Tensor, *_, **__) -> str | None:
 
 
 @jit
-def _search(p, first, end, cell_keys, logits, best, scores):
+def _search(p, first, end, cell_keys, logits, best, scores, near):
     """The groups first to end. Scratch: (D, F) keys of a group's cells, (F,) logits of a query, the
-    places of its best cells and the scores of what it found."""
+    places of its best cells, the scores of what it found and those of a block."""
     channels, cells, k = p.channels, p.cells, p.neighbours
-    inner = (np.int64(1) << p.levels) - 1
     for group in range(first, end):
         for f in range(cells):
             at = np.int64(p.seen[group * cells + f]) * channels
             for c in range(channels):
                 cell_keys[c * cells + f] = p.cell_keys[at + c]
         for query in range(group * p.size, (group + 1) * p.size):
-            at = query * channels
+            at, to = query * channels, query * k
             weighted_rows(logits, cell_keys, cells, p.queries, at, channels, cells)
-            many = 0
+            many, least = 0, _NONE
             for f in range(cells):
-                if many == p.probes and logits[f] <= logits[best[many - 1]]:
-                    continue
-                if not p.counts[p.seen[group * cells + f]] > float32(0):
+                if logits[f] <= least or not p.counts[p.seen[group * cells + f]] > float32(0):
                     continue
                 many = min(many + 1, p.probes)
                 j = many - 1
@@ -59,12 +58,16 @@ def _search(p, first, end, cell_keys, logits, best, scores):
                     best[j] = best[j - 1]
                     j -= 1
                 best[j] = f
+                if many == p.probes:
+                    least = logits[best[many - 1]]
             for j in range(k):
                 scores[j] = _NONE
-                p.found[query * k + j] = -1
+                p.found[to + j] = -1
             for i in range(many):
                 cell = np.int64(p.seen[group * cells + best[i]])
-                while cell < inner:
+                while cell > 2 * p.before:
+                    cell = (cell - 1) // 2
+                while cell < p.before:
                     left, closer = 2 * cell + 1, _NONE
                     for child in range(left, left + 2):
                         if p.counts[child] > float32(0):
@@ -74,21 +77,28 @@ def _search(p, first, end, cell_keys, logits, best, scores):
                             )  # fmt: skip
                             if score > closer:
                                 closer, cell = score, child
-                for j in range((cell - inner) * p.leaf, (cell - inner + 1) * p.leaf):
-                    key = np.int64(p.order[j])
-                    if key < 0:
-                        continue
-                    score = product(
-                        p.queries, at, p.listed, j * channels, channels, channels, channels, 1
-                    )
-                    if score > scores[k - 1]:
-                        n = k - 1
-                        while n > 0 and scores[n - 1] < score:
-                            scores[n] = scores[n - 1]
-                            p.found[query * k + n] = p.found[query * k + n - 1]
-                            n -= 1
-                        scores[n] = score
-                        p.found[query * k + n] = key
+                best[i] = cell - p.before
+                again = False
+                for j in range(i):
+                    again |= best[j] == best[i]
+                if not again:
+                    _look_into(p, np.int64(best[i]), at, to, scores, near)
+
+
+@inline
+def _look_into(p, block, at, to, scores, near):
+    """Let the keys of a block compete for the query whose numbers begin at `at`."""
+    rows, k = p.blocks[block * p.room * p.channels :], p.neighbours
+    weighted_rows(near, rows, p.room, p.queries, at, p.channels, p.room)
+    for i in range(p.room):
+        if near[i] > scores[k - 1] and p.order[block * p.room + i] >= 0:
+            n = k - 1
+            while n > 0 and scores[n - 1] < near[i]:
+                scores[n] = scores[n - 1]
+                p.found[to + n] = p.found[to + n - 1]
+                n -= 1
+            scores[n] = near[i]
+            p.found[to + n] = p.order[block * p.room + i]
 
 
 def cell_search(
@@ -108,9 +118,11 @@ def cell_search(
     batch, groups, size, channels = queries.shape
     cells = seen.shape[2]
     found = torch.empty(batch, groups * size * neighbours, dtype=torch.int32)
+    blocks = 1 << max(0, levels - BLOCK)
     for b in range(batch):
         job = Job(
-            *(numbers(t[b]) for t in (queries, listed)),
+            numbers(queries[b]),
+            numbers(listed[b].view(blocks, -1, channels).transpose(1, 2)),
             order[b].int().numpy(),
             *(numbers(t[b]) for t in (cell_keys, counts)),
             seen[b].int().flatten().numpy(),
@@ -118,8 +130,8 @@ def cell_search(
             size,
             channels,
             cells,
-            levels,
-            leaf,
+            blocks - 1,
+            order.shape[1] // blocks,
             min(probes, cells),
             neighbours,
         )
@@ -136,4 +148,5 @@ def _with_scratch(job: Job, first: int, end: int) -> None:
         np.empty(job.cells + SLACK, np.float32),
         np.empty(job.probes, np.int32),
         np.empty(job.neighbours, np.float32),
+        np.empty(job.room + SLACK, np.float32),
     )

@@ -13,7 +13,7 @@ from .layout import numbers
 from .simd import SLACK, add_scaled, exponential, largest, product, weighted_rows
 from .threads import run_pieces, stripes
 
-PIECE = 4096  # queries of a piece of work, about
+PIECE = 512  # queries of a piece of work, about
 _NONE = float32(-1e30)
 
 # Of one batch item, all arrays flat: queries (G, S, D), keys (M, D), values (M, V), found
