@@ -215,7 +215,7 @@ def _joined(
 ) -> tuple[Tensor, Tensor]:
     """One softmax over the keys of two parts, and its log-sum-exp, from those of the parts."""
     weight = torch.sigmoid(log_sum - other_log_sum)[:, None]
-    return weight * output + (1 - weight) * other, torch.logaddexp(log_sum, other_log_sum)
+    return torch.lerp(other, output, weight), torch.logaddexp(log_sum, other_log_sum)
 
 
 def _available(k: Tensor, hole: Tensor | None, patch_size: int, neighbours: int) -> int:

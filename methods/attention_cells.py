@@ -19,7 +19,6 @@ CELLS = 256  # that a group of queries sees
 GROUP = 128  # queries, about
 LEAF = 4  # keys of the finest cells, at least
 MIDDLE = 8  # the level of the cells that tell how values follow keys
-FIRST = 32  # cells that all groups begin with, and that are opened at once
 
 
 @dataclass(frozen=True)
@@ -43,24 +42,23 @@ class Tree:
     levels: int
     leaf: int
 
-    def pool(self, values: Tensor) -> tuple[Tensor, Tensor]:
+    def pool(self, values: Tensor, backend: str = "auto") -> tuple[Tensor, Tensor]:
         """Of (B, M, V) values: the means over the cells, (B, n, V), and how values follow keys
         inside cells, (B, D, V), their covariance there for a spread of 1."""
-        values = _take(values, self.order.clamp(min=0))
-        weights = (self.order >= 0).to(values.dtype)[..., None]
-        means = _sums(weights * values, self.levels, self.leaf)
-        means = means / self.counts.clamp(min=1)[..., None]
+        means, _, _ = run("cell_means", values, self.order, self.levels, backend=backend)
         level = min(self.levels, MIDDLE)
         cells = slice((1 << level) - 1, (2 << level) - 1)
-        step = max(1, values.shape[1] >> level >> 3)  # some 8 keys of each cell are enough
+        step = max(1, self.order.shape[1] >> level >> 3)  # some 8 keys of each cell are enough
 
         def some(rows: Tensor) -> Tensor:
             return rows.unflatten(1, (1 << level, -1))[:, :, ::step]
 
+        order = some(self.order)
         keys = some(self.listed) - self.keys[:, cells, None]
-        weighted = (keys * some(weights)).flatten(1, 2)
+        weighted = (keys * (order >= 0)[..., None]).flatten(1, 2)
         spread = (weighted * keys.flatten(1, 2)).sum((1, 2)).clamp(min=1e-30)
-        deviations = (some(values) - means[:, cells, None]).flatten(1, 2)
+        near = _take(values, order.clamp(min=0).flatten(1)).unflatten(1, order.shape[1:])
+        deviations = (near - means[:, cells, None]).flatten(1, 2)
         return means, weighted.transpose(1, 2) @ deviations / spread[:, None, None]
 
 
@@ -107,7 +105,7 @@ class View:
         logits; -inf, and an output of 0, where no key is left.
         """
         tree, members = self.tree, self.members.flatten(1)
-        cell_values, bend = tree.pool(values)
+        cell_values, bend = tree.pool(values, backend)
         output, log_sum = run(
             "pooled_attention",
             self.grouped,
@@ -152,7 +150,17 @@ def look(
     tree = build(keys, known, backend)
     members = _groups(queries, backend)
     grouped = _take(queries, members.flatten(1)).view(*members.shape, -1)
-    return View(tree, keys, members, grouped, frontier(tree, grouped.detach(), cells))
+    seen = run(
+        "cell_frontier",
+        grouped,
+        tree.keys,
+        tree.counts,
+        tree.spreads,
+        levels=tree.levels,
+        cells=cells,
+        backend=backend,
+    )
+    return View(tree, keys, members, grouped, seen)
 
 
 def build(keys: Tensor, known: Tensor | None = None, backend: str = "auto") -> Tree:
@@ -164,19 +172,14 @@ def build(keys: Tensor, known: Tensor | None = None, backend: str = "auto") -> T
     real = real.expand(batch, -1)
     if known is not None:
         real = real & known[:, padded]
-    order = run("cluster_order", keys.detach()[:, padded], levels, backend=backend)
+    order = _clustered(keys, padded, levels, backend)
     place = torch.arange(order.shape[1], device=keys.device).expand_as(order)
     rank = torch.empty_like(order).scatter_(1, order, place)[:, :count]
     real, order = real.gather(1, order), padded[order]
-    weights = real.to(keys.dtype)[..., None]
-    keys = _take(keys, order)
-    counts = _sums(weights, levels, leaf)
-    share = 1 / counts.clamp(min=1)
-    means = _sums(weights * keys, levels, leaf) * share
-    squares = _sums((weights * keys).mul(keys).sum(2, keepdim=True), levels, leaf) * share
-    spreads = (squares - means.square().sum(2, keepdim=True)).clamp(min=0)
-    order = torch.where(real, order, -1)
-    return Tree(order, rank, keys, means, counts.squeeze(2), spreads.squeeze(2), levels, leaf)
+    listed, order = _take(keys, order), torch.where(real, order, -1)
+    means, counts, squares = run("cell_means", keys, order, levels, backend=backend)
+    spreads = (squares - means.square().sum(2)).clamp(min=0)
+    return Tree(order, rank, listed, means, counts, spreads, levels, leaf)
 
 
 def _padded(count: int, wanted: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -186,19 +189,18 @@ def _padded(count: int, wanted: int, device: torch.device) -> tuple[Tensor, Tens
     return index, torch.arange(wanted, device=device) < count
 
 
+def _clustered(rows: Tensor, padded: Tensor, levels: int, backend: str) -> Tensor:
+    """The order of the padded rows by clusters, (B, padded) int64."""
+    rows = rows.detach()
+    rows = rows if len(padded) == rows.shape[1] else rows[:, padded]
+    return run("cluster_order", rows, levels, backend=backend)
+
+
 def _take(rows: Tensor, index: Tensor) -> Tensor:
     """rows[b, index[b]] for (B, n, D) rows and (B, m) indices."""
     batch, count, width = rows.shape
     index = index + count * torch.arange(batch, device=index.device)[:, None]
     return rows.reshape(-1, width).index_select(0, index.flatten()).view(batch, -1, width)
-
-
-def _sums(numbers: Tensor, levels: int, leaf: int) -> Tensor:
-    """(B, M, D) of the keys leaf after leaf -> sums over all cells, and 0 of the empty one."""
-    sums = [numbers.unflatten(1, (1 << levels, leaf)).sum(2)]
-    for level in range(levels - 1, -1, -1):
-        sums.append(sums[-1].unflatten(1, (1 << level, 2)).sum(2))
-    return torch.cat((*reversed(sums), torch.zeros_like(sums[0][:, :1])), 1)
 
 
 def _groups(queries: Tensor, backend: str) -> Tensor:
@@ -207,49 +209,5 @@ def _groups(queries: Tensor, backend: str) -> Tensor:
     levels = max(0, (count // GROUP).bit_length() - 1)
     size = ceil(count / (1 << levels))
     padded, _ = _padded(count, size << levels, queries.device)
-    order = run("cluster_order", queries.detach()[:, padded], levels, backend=backend)
+    order = _clustered(queries, padded, levels, backend)
     return padded[order].unflatten(1, (1 << levels, size))
-
-
-def frontier(tree: Tree, grouped: Tensor, cells: int) -> Tensor:
-    """The cells that each group sees, (B, G, cells) int64: every key lies in exactly one of them.
-
-    A cell is opened if its weight for the mean query of the group, times how uncertain that weight
-    is, is among the largest.
-    """
-    mean, power = grouped.mean(2), grouped.square().sum(3).mean(2)
-    levels, empty = tree.levels, tree.counts.shape[1] - 1
-    begin = min(levels, FIRST.bit_length() - 1)
-    cells = min(cells, 1 << levels)
-    seen = torch.arange((1 << begin) - 1, (2 << begin) - 1, device=mean.device)
-    seen = seen.expand(*mean.shape[:2], -1)
-    weights = _importance(tree, seen, mean, power)
-    leaves = (1 << levels) - 1
-    while seen.shape[2] < cells:
-        most = min(FIRST, cells - seen.shape[2], seen.shape[2])
-        at = weights.topk(most, 2).indices
-        opened = seen.gather(2, at)
-        closed = opened >= leaves
-        left = torch.where(closed, opened, 2 * opened + 1)
-        right = torch.where(closed, empty, 2 * opened + 2)
-        seen = torch.cat((seen.scatter(2, at, left), right), 2)
-        weights = torch.cat(
-            (
-                weights.scatter(2, at, _importance(tree, left, mean, power)),
-                _importance(tree, right, mean, power),
-            ),
-            2,
-        )
-    return seen
-
-
-def _importance(tree: Tree, cells: Tensor, mean: Tensor, power: Tensor) -> Tensor:
-    """log(weight * uncertainty) of (B, G, n) cells for (B, G, D) queries; -inf for leaves."""
-    flat = cells.flatten(1)
-    logits = _take(tree.keys.detach(), flat).unflatten(1, cells.shape[1:]) @ mean[..., None]
-    counts = tree.counts.gather(1, flat).view(cells.shape)
-    spreads = tree.spreads.detach().gather(1, flat).view(cells.shape)
-    doubt = spreads * power[..., None] / mean.shape[2]
-    weight = logits.squeeze(3) + counts.log() + 0.5 * doubt.log() + doubt.log1p()
-    leaf = cells >= (1 << tree.levels) - 1
-    return weight.masked_fill(leaf | (counts == 0) | (doubt == 0), -torch.inf)

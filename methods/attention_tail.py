@@ -50,7 +50,7 @@ class Cells:
         exponentials of the logits of these keys; -inf where there are none.
         """
         inner = (slice(self.half, n - self.half) for n in self.source_size)
-        values = v.to(self.view.keys.dtype)[(..., *inner)].flatten(2).transpose(1, 2)
+        values = v.to(self.view.keys.dtype)[(..., *inner)].flatten(2).transpose(1, 2).contiguous()
         output, log_sum = self.view.attend(values, self._indices(field), backend)
         log_sum = log_sum - self.constant
         return output.transpose(1, 2).unflatten(2, self.size), log_sum.unflatten(1, self.size)
@@ -126,7 +126,8 @@ def _convolve(image: Tensor, weight: Tensor) -> Tensor:
 
 
 def _project(image: Tensor, basis: Tensor | None) -> Tensor:
-    return image.flatten(2).transpose(1, 2) if basis is None else _convolve(image, basis)
+    tokens = image.flatten(2).transpose(1, 2) if basis is None else _convolve(image, basis)
+    return tokens.contiguous()
 
 
 def _squares(image: Tensor, size: int) -> Tensor:

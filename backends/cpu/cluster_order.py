@@ -1,7 +1,5 @@
 """An order of points in which every binary block is a tight cluster, in numba."""
 
-from functools import partial
-
 import numpy as np
 import torch
 from numba import float32
@@ -99,17 +97,17 @@ def cluster_order(points: Tensor, levels: int) -> Tensor:
     """See backends.eager.cluster_order.cluster_order; within the smallest blocks the order is
     another. Results do not depend on the number of threads."""
     batch, count, channels = points.shape
-    order = np.tile(np.arange(count, dtype=np.int32), batch)
-    order += np.repeat(np.arange(batch, dtype=np.int32) * count, count)
-    keys = np.empty(batch * count, np.float32)
-    scratch = 3, channels + SLACK
-    work = partial(_split, numbers(points), channels, order, keys)
+    order = np.tile(np.arange(count, dtype=np.int32), (batch, 1))
+    keys = np.empty((batch, count), np.float32)
+    given = [numbers(item) for item in points]
+
+    def work(b: int, first: int, size: int, levels: int) -> None:
+        scratch = np.empty((3, channels + SLACK), np.float32)
+        _split(given[b], channels, order[b], keys[b], first, size, levels, *scratch)
+
     fork = min(FORKS, levels)
-    run_pieces(
-        work, [(b * count, count, fork, *np.empty(scratch, np.float32)) for b in range(batch)]
-    )
+    run_pieces(work, [(b, 0, count, fork) for b in range(batch)])
     branch = count >> fork
-    pieces = [(first, branch, levels - fork) for first in range(0, batch * count, branch)]
-    run_pieces(lambda *piece: work(*piece, *np.empty(scratch, np.float32)), pieces)
-    starts = torch.arange(batch)[:, None] * count
-    return torch.from_numpy(order).view(batch, count).long() - starts
+    firsts = range(0, count, branch) if levels > fork else ()
+    run_pieces(work, [(b, first, branch, levels - fork) for b in range(batch) for first in firsts])
+    return torch.from_numpy(order).long()

@@ -74,8 +74,17 @@ def norms(clip: Tensor, depth: int, patch_size: int, wrap: patches.Flags) -> np.
 
 
 def numbers(tensor: Tensor) -> np.ndarray:
-    """All numbers of a tensor as flat float32, with room behind them for vectors to read."""
+    """All numbers of a tensor as flat float32, with room behind them for vectors to read.
+
+    To be read only: where the storage of a float32 tensor goes on behind it, as in all but the last
+    item of a batch, it is the tensor itself.
+    """
+    tensor = tensor.detach()
+    if tensor.dtype == torch.float32 and tensor.is_contiguous():
+        end = tensor.storage_offset() + tensor.numel() + SLACK
+        if end * tensor.element_size() <= tensor.untyped_storage().nbytes():
+            return tensor.view(-1).numpy()
     out = np.empty(tensor.numel() + SLACK, np.float32)
-    out[: tensor.numel()] = tensor.detach().float().contiguous().view(-1).numpy()
+    torch.from_numpy(out[: tensor.numel()]).view(tensor.shape).copy_(tensor)
     out[tensor.numel() :] = 0
     return out
