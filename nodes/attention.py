@@ -35,7 +35,7 @@ class PSALPatch(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "neighbours",
-                    default=15,
+                    default=3,
                     min=1,
                     max=31,
                     tooltip=(
@@ -51,7 +51,7 @@ class PSALPatch(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "iterations",
-                    default=5,
+                    default=2,
                     min=1,
                     max=50,
                     tooltip="Passes of the search; with reuse half of them after the first step.",

@@ -2,6 +2,8 @@
 
 import torch
 
+from reference import cluster_order as reference
+
 
 def points(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
@@ -46,3 +48,11 @@ def test_equal_points_and_views_and_no_levels(backend):
     view = points(1, 5, 64).permute(0, 2, 1)
     assert (backend("cluster_order", view, 4).sort(1).values[0] == torch.arange(64)).all()
     assert backend("cluster_order", points(1, 6, 2), 0).shape == (1, 6)
+
+
+def test_against_the_reference(backend):
+    given = points(2, 96, 4, seed=3) * torch.tensor([4.0, 2.5, 1.5, 1.0])
+    order = backend("cluster_order", given, 3)
+    for b in range(2):
+        blocks = [set(block) for block in order[b].view(8, 12).tolist()]
+        assert blocks == reference.cluster_order(given[b].double().numpy(), 3)

@@ -37,9 +37,11 @@ def test_an_operation_has_one_signature(op, name):
 
 def test_every_operation_has_its_reference_and_tests():
     tests = Path(__file__).parents[1]
+    references = "".join(f.read_text("utf-8") for f in (tests / "reference").glob("*.py"))
+    used = "".join(f.read_text("utf-8") for f in (tests / "backends").glob("test_*.py"))
     for op in OPERATIONS:
-        assert (tests / "reference" / f"{op}.py").exists()
-        assert (tests / "backends" / f"test_{op}.py").exists()
+        assert f"def {op}(" in references, op
+        assert f'backend("{op}"' in used or f'backend(\n        "{op}"' in used, op
 
 
 def test_an_unknown_backend_is_named():
