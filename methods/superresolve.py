@@ -70,6 +70,7 @@ def superresolve(
     both = {max(1, math.floor(wanted)), max(1, math.ceil(wanted))}
     ladders = sorted(both) if quality == "best" else [max(1, round(wanted))]
     progress = Progress(callback, sum(ladders), 1)
+    progress.report(given, 0, 0)  # from here on a poll can interrupt
     results = []
     for steps in ladders:
         larger = given
