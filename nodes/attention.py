@@ -85,31 +85,9 @@ class PSALPatch(io.ComfyNode):
                         "leaves them out."
                     ),
                 ),
-                io.String.Input(
-                    "blocks",
-                    default="all",
-                    tooltip=(
-                        "Which attentions. all; for a UNet its parts, as in: input 1,2; middle; "
-                        "output 9-11; for other models numbers in the order of the calls, as in: "
-                        "0-7, 12."
-                    ),
-                ),
-                io.Float.Input(
-                    "start_percent",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Share of the sampling, from 0 (noise), at which the patch begins.",
-                ),
-                io.Float.Input(
-                    "end_percent",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Share of the sampling, to 1 (the picture), at which the patch ends.",
-                ),
+                inputs.blocks(),
+                inputs.start_percent(),
+                inputs.end_percent(),
                 io.Int.Input(
                     "minimum_tokens",
                     default=4096,
@@ -180,11 +158,7 @@ class PSALPatch(io.ComfyNode):
     ):
         from ..methods.attention_swap import AttentionSwap, Refused, SwapSettings, report
 
-        if start_percent > end_percent:
-            raise ValueError(
-                f"start_percent {start_percent:g} is after end_percent {end_percent:g}; sampling "
-                "goes from 0 to 1, so lower the one or raise the other"
-            )
+        inputs.check_percents(start_percent, end_percent)
         wanted = chosen(blocks, model_blocks(model))
         settings = SwapSettings(
             neighbours=neighbours,

@@ -13,10 +13,6 @@ TEXT_LEFT_OUT = (
     "Where picture and text attend together, the text's tokens are left out: measured is "
     "attention among the picture's tokens."
 )
-BLOCKS_TOOLTIP = (
-    "Which attentions. all; for a UNet its parts, as in: input 1,2; middle; output 9-11; for other "
-    "models numbers in the order of the calls, as in: 0-7, 12."
-)
 
 
 class AttentionProbe(io.ComfyNode):
@@ -67,7 +63,7 @@ class AttentionProbe(io.ComfyNode):
                         "as well. none saves that time."
                     ),
                 ),
-                io.String.Input("blocks", default="all", tooltip=BLOCKS_TOOLTIP),
+                inputs.blocks(),
                 io.Int.Input(
                     "windows",
                     default=4,
@@ -238,23 +234,9 @@ class AttentionTemperature(io.ComfyNode):
                         "model has both in one). cross: to the text, in UNets alone."
                     ),
                 ),
-                io.String.Input("blocks", default="all", tooltip=BLOCKS_TOOLTIP),
-                io.Float.Input(
-                    "start_percent",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Share of the sampling, from 0 (noise), at which the change begins.",
-                ),
-                io.Float.Input(
-                    "end_percent",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Share of the sampling, to 1 (the picture), at which the change ends.",
-                ),
+                inputs.blocks(),
+                inputs.start_percent(),
+                inputs.end_percent(),
             ],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="A changed clone, for the sampler.")
@@ -263,11 +245,7 @@ class AttentionTemperature(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, factor, attention, blocks, start_percent, end_percent):
-        if start_percent > end_percent:
-            raise ValueError(
-                f"start_percent {start_percent:g} is after end_percent {end_percent:g}; sampling "
-                "goes from 0 to 1, so lower the one or raise the other"
-            )
+        inputs.check_percents(start_percent, end_percent)
         if factor <= 0:
             raise ValueError(f"factor {factor:g} is not above 0; a temperature is positive")
         known = model_blocks(model)

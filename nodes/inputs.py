@@ -49,6 +49,40 @@ def backend():
     )
 
 
+def blocks():
+    return io.String.Input(
+        "blocks",
+        default="all",
+        tooltip=(
+            "Which attentions. all; for a UNet its parts, as in: input 1,2; middle; output 9-11; "
+            "for other models numbers in the order of the calls, as in: 0-7, 12."
+        ),
+    )
+
+
+def _percent(name: str, default: float, tooltip: str):
+    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.01, tooltip=tooltip)
+
+
+def start_percent():
+    tooltip = "Share of the sampling, from 0 (noise), at which the change begins."
+    return _percent("start_percent", 0.0, tooltip)
+
+
+def end_percent():
+    tooltip = "Share of the sampling, to 1 (the picture), at which the change ends."
+    return _percent("end_percent", 1.0, tooltip)
+
+
+def check_percents(start_percent: float, end_percent: float) -> None:
+    """Raise ValueError if the change would end before it begins."""
+    if start_percent > end_percent:
+        raise ValueError(
+            f"start_percent {start_percent:g} is after end_percent {end_percent:g}; sampling "
+            "goes from 0 to 1, so lower the one or raise the other"
+        )
+
+
 SCALES_TOOLTIP = (
     "The result at every scale, coarsest first, enlarged to one size (at most 1024 pixels): shows "
     "how it came about."
