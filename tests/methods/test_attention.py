@@ -8,8 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from internal_methods.backends import patches
 from internal_methods.methods import Field, PatchAttention, patch_attention
+from reference.dense_attention import dense_attention
 from reference.nearest_patch import nearest_patch
 from reference.pairs import gather_attention
 
@@ -31,28 +31,6 @@ def maps(sizes, batch=1, dtype=torch.float64):
     ]
 
 
-def dense(q, k, v, patch_size, similarity, temperature):
-    """Attention between all queries and all keys, as matrices."""
-    axes, half = q.ndim - 2, patch_size // 2
-
-    def tokens(image):
-        for axis in range(2, 2 + axes):
-            image = image.unfold(axis, patch_size, 1)
-        return image.movedim(1, 1 + axes).flatten(1 + axes).flatten(1, axes)
-
-    queries, keys = tokens(patches.pad(q, half, (False,) * axes)), tokens(k)
-    for axis in range(2, 2 + axes):
-        v = v.narrow(axis, half, v.shape[axis] - 2 * half)
-    if similarity == "l2":
-        logits = -torch.cdist(queries, keys, compute_mode="donot_use_mm_for_euclid_dist").square()
-    else:
-        if similarity == "cosine":
-            queries, keys = F.normalize(queries, dim=-1), F.normalize(keys, dim=-1)
-        logits = queries @ keys.transpose(1, 2)
-    output = (logits / temperature).softmax(-1) @ v.flatten(2).transpose(1, 2)
-    return output.transpose(1, 2).unflatten(2, q.shape[2:])
-
-
 @pytest.mark.parametrize("patch_size", [1, 3])
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 @pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
@@ -63,7 +41,7 @@ def test_with_all_keys_it_is_dense_attention(sizes, similarity, patch_size):
         temperature=0.7,
     )  # fmt: skip
     assert field.found.all()
-    torch.testing.assert_close(output, dense(q, k, v, patch_size, similarity, 0.7))
+    torch.testing.assert_close(output, dense_attention(q, k, v, patch_size, similarity, 0.7))
 
 
 @pytest.mark.parametrize("neighbours", [1, 3])
@@ -206,7 +184,7 @@ def test_half_types_are_computed_in_float32(dtype):
 
 def test_more_neighbours_come_closer_to_dense_attention():
     q, k, v = (smooth(1, 3, 14, 14, seed=s).double() for s in range(3))
-    true = dense(q, k, v, 3, "l2", 0.02)
+    true = dense_attention(q, k, v, 3, "l2", 0.02)
     errors = []
     for neighbours in (3, 31):
         settings = dict(neighbours=neighbours, temperature=0.02, quality="best", iterations=10)
