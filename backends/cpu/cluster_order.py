@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..eager.cluster_order import SAMPLE, STEPS
 from .compile import inline, jit
+from .kdtree import halve
 from .layout import numbers
 from .simd import SLACK, add_scaled, product
 from .threads import run_pieces
@@ -72,25 +73,7 @@ def _split(points, channels, order, keys, first, size, levels, direction, middle
             for i in range(start, end):
                 at = np.int64(order[i]) * channels
                 keys[i] = product(points, at, direction, 0, channels, channels, channels, 1)
-            half, low, high = start + block // 2, start, end - 1
-            while low < high:  # quickselect: the lower half goes first
-                pivot, i, j = keys[(low + high) // 2], low, high
-                while i <= j:
-                    while keys[i] < pivot:
-                        i += 1
-                    while keys[j] > pivot:
-                        j -= 1
-                    if i <= j:
-                        keys[i], keys[j] = keys[j], keys[i]
-                        order[i], order[j] = order[j], order[i]
-                        i += 1
-                        j -= 1
-                if half <= j:
-                    high = j
-                elif half >= i:
-                    low = i
-                else:
-                    break
+            halve(keys, order, start, end, start + block // 2)
 
 
 def cluster_order(points: Tensor, levels: int) -> Tensor:

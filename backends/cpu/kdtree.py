@@ -52,6 +52,31 @@ def _describe(p, tree, patches, out, first, end):
             out[i, d] = _component(p, p.source, at, stride, plane, tree, d)
 
 
+@inline
+def halve(keys, order, first, end, middle):
+    """Reorder order[first:end], and their keys alike, so that none before `middle` has a larger key
+    than any from there on: quickselect."""
+    low, high = first, end - 1
+    while low < high:
+        pivot, i, j = keys[(low + high) // 2], low, high
+        while i <= j:
+            while keys[i] < pivot:
+                i += 1
+            while keys[j] > pivot:
+                j -= 1
+            if i <= j:
+                keys[i], keys[j] = keys[j], keys[i]
+                order[i], order[j] = order[j], order[i]
+                i += 1
+                j -= 1
+        if middle <= j:
+            high = j
+        elif middle >= i:
+            low = i
+        else:
+            break
+
+
 @jit
 def _split(descriptors, tree, keys, root, root_first, root_end, root_level, depth, todo):
     """Build the subtree below `root`, down to level `depth`, on order[root_first:root_end]."""
@@ -78,25 +103,8 @@ def _split(descriptors, tree, keys, root, root_first, root_end, root_level, dept
                 widest, spread = d, variance
         for i in range(first, end):
             keys[i] = descriptors[order[i], widest]
-        middle, low, high = (first + end) // 2, first, end - 1
-        while low < high:  # quickselect: what is below the middle goes left of it
-            pivot, i, j = keys[(low + high) // 2], low, high
-            while i <= j:
-                while keys[i] < pivot:
-                    i += 1
-                while keys[j] > pivot:
-                    j -= 1
-                if i <= j:
-                    keys[i], keys[j] = keys[j], keys[i]
-                    order[i], order[j] = order[j], order[i]
-                    i += 1
-                    j -= 1
-            if middle <= j:
-                high = j
-            elif middle >= i:
-                low = i
-            else:
-                break
+        middle = (first + end) // 2
+        halve(keys, order, first, end, middle)
         tree.dims[node] = widest
         tree.cuts[node] = keys[middle]
         todo[waiting] = (2 * node + 1, first, middle, level + 1)
