@@ -1,0 +1,181 @@
+"""Checkpoints of trainings that are not done yet: run again with the same inputs, they go on."""
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import __version__
+from .locks import FileLock, owner_of
+from .tensors import SUFFIX, Kind, digest, read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+KIND = Kind("checkpoint")
+LIMIT = 1 << 30  # bytes in the folder
+DIGITS = 32  # of a key: 128 bits
+CODE = ("methods", "backends")  # what decides the course of a training
+
+
+class InUse(ValueError):
+    """The same training is running somewhere else."""
+
+
+class Checkpoint:
+    """Where one training left off; it has `load` and `save` as trainings ask for them."""
+
+    def __init__(self, shelf: "Checkpoints", key: str):
+        self.key, self.path = key, shelf.folder / f"{key}{SUFFIX}"
+        self._shelf = shelf
+
+    def load(self) -> "tuple[dict[str, Tensor], Any] | None":
+        """The tensors and the description of the last `save`; None if there is none.
+
+        A file that is broken or not of this training is told in the log and set aside.
+        """
+        try:
+            tensors, description = read_tensors(self.path, KIND)
+            if not isinstance(description, dict) or description.get("key") != self.key:
+                raise ValueError(f"{self.path} belongs to another training")
+        except FileNotFoundError:
+            return None
+        except (ValueError, OSError) as error:
+            self._set_aside(error)
+            return None
+        return tensors, description["state"]
+
+    def _set_aside(self, error: Exception) -> None:
+        aside = self.path.with_suffix(".broken")
+        try:
+            os.replace(self.path, aside)
+            told = f"it is now {aside.name}"
+        except OSError as failed:
+            told = f"it could not be renamed: {failed.strerror}"
+        log.warning("a checkpoint is not used, and the training begins anew: %s; %s", error, told)
+
+    def save(self, tensors: "Mapping[str, Tensor]", description: Any) -> None:
+        """Put this state in the place of the last one, whole or not at all.
+
+        description: what JSON can hold. A full disk is told in the log; it stops no training.
+        """
+        try:
+            write_tensors(self.path, KIND, tensors, {"key": self.key, "state": description})
+        except OSError as error:
+            log.warning("no checkpoint was written to %s: %s", self.path, error)
+        self._shelf.make_room(keep=self.path)
+
+
+class Checkpoints:
+    """A folder of checkpoints, the oldest of which go when it holds more than `limit` bytes."""
+
+    def __init__(self, folder: Path, limit: int = LIMIT):
+        self.folder, self.limit = Path(folder), limit
+
+    @contextmanager
+    def of(self, tensors: "Mapping[str, Tensor]", settings: Any) -> "Iterator[Checkpoint | None]":
+        """The checkpoint of the training with these inputs; removed when the block is left well.
+
+        Left by an exception, by a cancelled or a killed run, it stays. None where the folder cannot
+        be written: then the training cannot be resumed, which the log says.
+        Raises InUse while the same training runs elsewhere.
+        """
+        key = key_of(tensors, settings)
+        lock = self._taken(key)
+        if lock is None:
+            yield None
+            return
+        try:
+            checkpoint = Checkpoint(self, key)
+            yield checkpoint
+            checkpoint.path.unlink(missing_ok=True)
+        finally:
+            lock.release()
+
+    def _taken(self, key: str) -> FileLock | None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock.take(self._lock_path(key))
+        except OSError as error:
+            log.warning("this training cannot be resumed later: %s", error)
+            return None
+        if lock is None:
+            owner = owner_of(self._lock_path(key))
+            raise InUse(
+                f"the same training is running already, in process {owner}; wait for it, or change "
+                "an input, for instance the seed"
+            )
+        self._sweep()
+        return lock
+
+    def _lock_path(self, key: str) -> Path:
+        return self.folder / f"{key}.lock"
+
+    def make_room(self, keep: Path) -> None:
+        """Remove the oldest files, beside `keep` and those of trainings that are running."""
+        found = sorted(self._files(), key=lambda file: file[1].st_mtime_ns)
+        excess = sum(about.st_size for _, about in found) - self.limit
+        for path, about in found:
+            if excess <= 0:
+                return
+            if path != keep and self._removed(path):
+                excess -= about.st_size
+
+    def _files(self) -> list[tuple[Path, os.stat_result]]:
+        """All but the locks; also what was set aside, and what a killed run was writing."""
+        found = []
+        for path in self.folder.iterdir():
+            try:
+                if path.suffix != ".lock":
+                    found.append((path, path.stat()))
+            except FileNotFoundError:  # its owner has just finished
+                continue
+        return found
+
+    def _removed(self, path: Path) -> bool:
+        lock = FileLock.take(self._lock_path(_key_in(path)))
+        if lock is None:
+            return False
+        try:
+            path.unlink(missing_ok=True)
+        finally:
+            lock.release()
+        return True
+
+    def _sweep(self) -> None:
+        """Remove the locks that killed runs have left and that stand for nothing any more."""
+        kept = {_key_in(path) for path, _ in self._files()}
+        for path in self.folder.glob("*.lock"):
+            if path.stem not in kept and (lock := FileLock.take(path)):
+                lock.release()
+
+
+def _key_in(path: Path) -> str:
+    """KEY.safetensors, KEY.broken and .KEY.PROCESS.safetensors."""
+    return path.name.lstrip(".").split(".")[0]
+
+
+def key_of(tensors: "Mapping[str, Tensor]", settings: Any) -> str:
+    """Names a training by all that decides its course: inputs, settings, pack, torch.
+
+    settings: what JSON can hold, and dataclasses.
+    """
+    import torch
+
+    code = {"pack": __version__, "code": _code(), "torch": torch.__version__}
+    return digest(tensors, {"settings": settings, **code})[:DIGITS]
+
+
+@cache
+def _code() -> str:
+    """Changes with every source file that a training can run through."""
+    root, total = Path(__file__).resolve().parents[1], hashlib.sha256()
+    for path in sorted(path for name in CODE for path in (root / name).rglob("*.py")):
+        total.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return total.hexdigest()
