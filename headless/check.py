@@ -14,7 +14,7 @@ def check(graph: Graph, classes: dict[str, Any], describe: dict[str, dict]) -> N
     for node in graph.nodes.values():
         if node.kind not in classes:
             raise UserError(f"{node}: the class {node.kind!r} is not known here")
-        _check_inputs(node, graph, describe)
+        _check_inputs(node, graph, describe, _checked_by_class(classes[node.kind]))
     if not output_nodes(graph, describe):
         raise UserError("nothing in the workflow saves or shows a result; add a Save Image node")
     for node in graph.nodes.values():
@@ -25,7 +25,8 @@ def output_nodes(graph: Graph, describe: dict[str, dict]) -> list[Node]:
     return [node for node in graph.nodes.values() if describe[node.kind]["output_node"]]
 
 
-def _check_inputs(node: Node, graph: Graph, describe: dict[str, dict]) -> None:
+def _check_inputs(node: Node, graph: Graph, describe: dict[str, dict], own: list[str]) -> None:
+    """own: the inputs whose choices the class itself checks, as ComfyUI leaves them to it."""
     info = describe[node.kind]
     for name in info["input"].get("required", {}):
         if name not in node.inputs:
@@ -38,7 +39,8 @@ def _check_inputs(node: Node, graph: Graph, describe: dict[str, dict]) -> None:
         if isinstance(value, Link):
             _check_link(node, name, kind, value, graph, describe)
         else:
-            node.inputs[name] = _value(node, name, kind, options, value)
+            told = {} if name in own else options
+            node.inputs[name] = _value(node, name, kind, told, value)
 
 
 def _check_link(node, name, kind, link: Link, graph: Graph, describe) -> None:
@@ -85,12 +87,16 @@ UPLOADS = ("image_upload", "video_upload", "audio_upload", "file_upload")
 
 def _check_by_class(node: Node, node_class: Any) -> None:
     """What the node's own `validate_inputs` says of the values it asks for."""
-    own = getattr(node_class, "validate_inputs", None)
-    if own is None:
-        return
-    names = own.__code__.co_varnames[1 : own.__code__.co_argcount]
+    names = _checked_by_class(node_class)
     values = {name: node.inputs[name] for name in names if name in node.inputs}
-    if len(values) == len(names) and not any(isinstance(v, Link) for v in values.values()):
-        verdict = own(**values)
-        if verdict is not True:
-            raise UserError(f"{node}, input {', '.join(names)}: {verdict}")
+    if not names or len(values) < len(names) or any(isinstance(v, Link) for v in values.values()):
+        return
+    verdict = node_class.validate_inputs(**values)
+    if verdict is not True:
+        raise UserError(f"{node}, input {', '.join(names)}: {verdict}")
+
+
+def _checked_by_class(node_class: Any) -> list[str]:
+    """The inputs that the class's `validate_inputs` asks for."""
+    own = getattr(node_class, "validate_inputs", None)
+    return [] if own is None else list(own.__code__.co_varnames[1 : own.__code__.co_argcount])

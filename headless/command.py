@@ -66,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--output-dir", type=Path, default=Path("output"), metavar="DIR")
     run.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
     run.add_argument("--threads", type=int, metavar="N", help="of the processor; default all")
-    run.add_argument("--models-dir", type=Path, metavar="DIR", help="folder of weight files")
+    run.add_argument(
+        "--models-dir", type=Path, metavar="DIR", help="folder of weight files and trained models"
+    )
     run.add_argument("--json", action="store_true", help="one JSON object on stdout")
     run.set_defaults(do=_run)
 

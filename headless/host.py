@@ -32,7 +32,7 @@ class Shelf:
 @dataclass(frozen=True)
 class Host:
     """Folders and device of one run. inputs: where picture names are looked up, in this order.
-    models: holds the weight files of metrics; None for the usual places."""
+    models: holds the weight files of metrics and trained models; None for the usual places."""
 
     output: Path = Path("output")
     inputs: tuple[Path | Shelf, ...] = (Path("."),)
@@ -55,6 +55,11 @@ def hosting(host: Host) -> Iterator[None]:
 
 def input_names() -> list[str]:
     """The pictures to choose from: none, since here a workflow names its files."""
+    return []
+
+
+def input_files(*suffixes: str) -> list[str]:
+    """The input files with one of these suffixes: none, for the same reason."""
     return []
 
 
@@ -118,11 +123,25 @@ def metrics_folders() -> list[Path]:
     """Where the weights of metrics lie: the run's own folder if it has one; else models/metrics of
     the ComfyUI whose custom node we are, and the user's data folder.
     """
+    return _models("metrics")
+
+
+def trained_model_folders() -> list[Path]:
+    """Where trained models lie: likewise, under models/internal. The first one gets new ones."""
+    return _models("internal")
+
+
+def _models(kind: str) -> list[Path]:
     models = _current.get().models
     if models is not None:
         return [models.resolve()]
     around = [folder / "models" for folder in _COMFYUI if (folder / "models").is_dir()]
-    return [*(folder / "metrics" for folder in around), _user_data() / "metrics"]
+    return [*(folder / kind for folder in around), _user_data() / kind]
+
+
+def checkpoint_folder() -> Path:
+    """For trainings that are not done yet: in the user's data, where it outlives a reboot."""
+    return _user_data() / "checkpoints"
 
 
 # As custom_nodes/PACK/headless/host.py the root of ComfyUI is three folders up.

@@ -13,8 +13,13 @@ def input_names() -> list[str]:
     """Pictures in ComfyUI's input folder and one level of its subfolders."""
     from ..storage.pictures import SUFFIXES
 
+    return input_files(*SUFFIXES)
+
+
+def input_files(*suffixes: str) -> list[str]:
+    """Files there with one of these suffixes, by name."""
     root = Path(folder_paths.get_input_directory())
-    found = [p for p in (*root.glob("*"), *root.glob("*/*")) if p.suffix.lower() in SUFFIXES]
+    found = [p for p in (*root.glob("*"), *root.glob("*/*")) if p.suffix.lower() in suffixes]
     return sorted(p.relative_to(root).as_posix() for p in found)
 
 
@@ -53,9 +58,22 @@ def input_folder() -> Path:
 
 def metrics_folders() -> list[Path]:
     """Where the weights of metrics lie: models/metrics, and what extra_model_paths.yaml adds."""
-    standard = os.path.join(folder_paths.models_dir, "metrics")
-    folder_paths.add_model_folder_path("metrics", standard)
-    return [Path(folder) for folder in folder_paths.get_folder_paths("metrics")]
+    return _models("metrics")
+
+
+def trained_model_folders() -> list[Path]:
+    """Where trained models lie: likewise, models/internal. The first one gets new ones."""
+    return _models("internal")
+
+
+def _models(kind: str) -> list[Path]:
+    folder_paths.add_model_folder_path(kind, os.path.join(folder_paths.models_dir, kind))
+    return [Path(folder) for folder in folder_paths.get_folder_paths(kind)]
+
+
+def checkpoint_folder() -> Path:
+    """For trainings that are not done yet: in ComfyUI's user folder, which containers keep."""
+    return Path(folder_paths.get_user_directory()) / "__internal_methods" / "checkpoints"
 
 
 def writes_metadata() -> bool:
