@@ -11,6 +11,7 @@ from .generation import Generate
 from .inpainting import PatchInpaint
 from .masks import BoxMask, BrushMask, LargeMask, MovingMask
 from .metrics import Compare, ErrorMap, ScoreTable
+from .models import LoadModel, ModelInfo, SaveModel
 from .patches import ApplyField, FieldPreview, PatchField
 from .pictures import LoadImage, SaveImage
 from .sample_metrics import Diversity, SingleImageScore
@@ -47,6 +48,9 @@ NODES = [
     AttentionProbe,
     AttentionReport,
     AttentionTemperature,
+    SaveModel,
+    LoadModel,
+    ModelInfo,
     LoadImage,
     SaveImage,
 ]
