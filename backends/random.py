@@ -41,7 +41,19 @@ def normal(shape: tuple[int, ...], seed: int) -> Tensor:
     """Standard normal float32 noise, the same on every device and for every thread count."""
     count = int(torch.Size(shape).numel())
     index = torch.arange(count, dtype=torch.int64)
-    first, second = (torch.as_tensor(bits(seed, index, part)).double() for part in (0, 1))
-    radius = torch.sqrt(-2 * torch.log((first + 1) / 4294967297.0))
-    angle = second * (2 * torch.pi / 4294967296.0)
-    return (radius * torch.cos(angle)).float().reshape(shape)
+    return _normal(bits(seed, index, 0), bits(seed, index, 1)).reshape(shape)
+
+
+def normal_at(seed: int, *counters: Tensor | int) -> Tensor:
+    """Standard normal float32 numbers, one for each combination of counters.
+
+    Quickest with the counter that has the most values last.
+    """
+    return _normal(bits(seed, 0, *counters), bits(seed, 1, *counters))
+
+
+def _normal(first: Tensor | int, second: Tensor | int) -> Tensor:
+    """Box and Muller's transform of 32 random bits each."""
+    radius = torch.sqrt(-2 * torch.log((torch.as_tensor(first).double() + 1) / 4294967297.0))
+    angle = torch.as_tensor(second).double() * (2 * torch.pi / 4294967296.0)
+    return (radius * torch.cos(angle)).float()
