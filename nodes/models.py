@@ -1,12 +1,20 @@
 """Trained models: kept in files, taken from them, and what is known of one."""
 
 import hashlib
+import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import convert
 from .api import host, io, ui
 from .types import ModelSocket
 
+if TYPE_CHECKING:  # torch is imported when a node runs, not when it is listed
+    from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+NEAREST = "nearest to image"
 MODEL_TOOLTIP = "A trained model, from a node that trains one or from Load Internal Model."
 
 
@@ -77,43 +85,65 @@ class LoadModel(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "name",
-                    options=_names(),
+                    options=[*_files(), NEAREST],
                     tooltip=(
-                        "The model's file, from models/internal or the input folder. On the "
-                        "command line also a path, from the current folder or the workflow's."
+                        "The model's file, from models/internal or the input folder; on the "
+                        "command line also a path, from the current folder or the workflow's. "
+                        f"{NEAREST}: the one whose training pictures were most like it."
                     ),
+                ),
+                io.Image.Input(
+                    "image",
+                    optional=True,
+                    tooltip=f"What the model shall be good for; only asked for by: {NEAREST}.",
+                ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="Where it is white, the image is not compared; of the image's size.",
                 ),
             ],
             outputs=[
                 ModelSocket.Output(display_name="model", tooltip="To fill with, or to train on."),
+                io.String.Output(
+                    display_name="summary", tooltip="Which file it is, and how near if searched."
+                ),
             ],
         )
 
     @classmethod
     def validate_inputs(cls, name):
         try:
-            _path(name)
+            if name != NEAREST:
+                _path(name)
         except FileNotFoundError as error:
             return str(error)
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, name):
-        return hashlib.sha256(_path(name).read_bytes()).hexdigest()
+    def fingerprint_inputs(cls, name, **kwargs):
+        paths = _files().values() if name == NEAREST else [_path(name)]
+        return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
 
     @classmethod
-    def execute(cls, name):
+    def execute(cls, name, image=None, mask=None):
         from ..storage.models import load_model
 
-        return io.NodeOutput(load_model(_path(name)))
+        if name == NEAREST:
+            name, told = _nearest(image, mask)
+        else:
+            told = name
+        return io.NodeOutput(load_model(_path(name)), told)
 
 
-def _names() -> list[str]:
+def _files() -> dict[str, Path]:
+    """Name -> file of all models: what was saved, and what lies among the inputs."""
     from ..storage.models import is_model, saved_models
     from ..storage.tensors import SUFFIX
 
-    inputs = [name for name in host.input_files(SUFFIX) if is_model(host.input_path(name))]
-    return [*saved_models(host.trained_model_folders()), *inputs]
+    inputs = {name: host.input_path(name) for name in host.input_files(SUFFIX)}
+    saved = saved_models(host.trained_model_folders())
+    return {**{name: path for name, path in inputs.items() if is_model(path)}, **saved}
 
 
 def _path(name: str) -> Path:
@@ -131,6 +161,44 @@ def _path(name: str) -> Path:
     except FileNotFoundError as error:
         places = " and ".join(str(folder) for folder in folders)
         raise FileNotFoundError(f"there is no model {name!r} in {places}; {error}") from None
+
+
+def _nearest(image: "Tensor | None", mask: "Tensor | None") -> tuple[str, str]:
+    """The name of the model that was trained on what is most like `image`, and how like it is.
+
+    Raises ValueError without an image, and where no model has as many channels.
+    """
+    from ..methods.diffusion.similar import descriptor, nearest
+
+    if image is None:
+        raise ValueError(f"{NEAREST!r} has no image; link one, or choose a model by its name")
+    picture = convert.image(image, convert.device("cpu"))
+    hole = convert.mask(mask, convert.size_of(image), picture.device)
+    candidates = _descriptors(picture.shape[1])
+    found = nearest(descriptor(picture, hole), candidates)
+    if found is None:
+        raise ValueError(
+            f"of {len(_files())} saved models none can be compared with this image of "
+            f"{picture.shape[1]} channels; save one that was trained on such a picture"
+        )
+    name, apart = found
+    return name, f"{name}, the nearest of {len(candidates)}: {apart:.3f} of 1 apart"
+
+
+def _descriptors(channels: int) -> list[tuple[str, list[float]]]:
+    """(name, what its training pictures were like) of the models for so many channels."""
+    from ..storage.models import describe_model
+
+    found = []
+    for name, path in _files().items():
+        try:
+            about = describe_model(path)
+            told = about["provenance"].get("descriptor")
+            if told and about["network"]["channels"] == channels:
+                found.append((name, told))
+        except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+            log.warning("a saved model is passed over: %s", error)
+    return found
 
 
 class ModelInfo(io.ComfyNode):

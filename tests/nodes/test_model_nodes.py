@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from internal_methods.headless import host
 from internal_methods.headless.command import main
 from internal_methods.methods.cost import Cost
 from internal_methods.methods.diffusion.provenance import model_words, provenance
-from internal_methods.nodes.models import LoadModel, ModelInfo, SaveModel
+from internal_methods.nodes.models import NEAREST, LoadModel, ModelInfo, SaveModel
 from internal_methods.storage.models import save_model
+from internal_methods.storage.tensors import Kind, write_tensors
 from trained_models import picture, same, trained_model
 
 
@@ -37,8 +39,8 @@ def save(name: str, model=None, overwrite: bool = False) -> Path:
 def test_what_is_saved_is_listed_and_loaded(folder):
     path = save("brick")
     assert path == folder / "models" / "brick.safetensors"
-    [name] = LoadModel.define_schema().inputs[0].options
-    assert name == "brick.safetensors"
+    name, last = LoadModel.define_schema().inputs[0].options
+    assert name == "brick.safetensors" and last == NEAREST
     for given in (name, "brick"):
         assert LoadModel.validate_inputs(given) is True
         assert same(LoadModel.execute(given).args[0], trained_model())
@@ -84,10 +86,62 @@ def test_a_changed_file_is_loaded_anew(folder):
     assert first != LoadModel.fingerprint_inputs("brick")
 
 
+def trained_on(image: torch.Tensor, seed: int):
+    """A model that says so."""
+    return replace(trained_model(seed), provenance=provenance(image))
+
+
+def waves(length: float, size: int = 64) -> torch.Tensor:
+    """(1, 3, size, size): stripes, and a bit of noise."""
+    line = torch.sin(torch.arange(size) * 6.283 / length).expand(1, 3, size, size)
+    return 0.5 + 0.3 * line + 0.02 * picture(0, size)
+
+
+def test_the_nearest_model_is_found(folder, caplog):
+    for seed, length in enumerate((4, 9, 30)):
+        save(f"waves {length}", trained_on(waves(length), seed))
+    save("knows nothing", replace(trained_model(), provenance={}))
+    tensors, description = trained_on(waves(9), 5).to_dict()
+    write_tensors(folder / "models" / "new.safetensors", Kind("model", 99), tensors, description)
+    for seed, length in enumerate((4, 9, 30)):
+        model, told = LoadModel.execute(NEAREST, waves(length)[..., 10:].movedim(1, -1)).args
+        assert same(model, trained_on(waves(length), seed))
+        assert told.startswith(f"waves {length}.safetensors, the nearest of 3: 0.0")
+    assert "new.safetensors holds a model of version 99" in caplog.text
+
+
+def test_the_nearest_is_not_sought_under_the_mask(folder):
+    save("fine", trained_on(waves(4), 0))
+    save("coarse", trained_on(waves(30), 1))
+    image, mask = waves(4), torch.zeros(1, 64, 64)
+    image[..., 12:], mask[..., 12:] = waves(30)[..., 12:], 1
+    image = image.movedim(1, -1)
+    assert LoadModel.execute(NEAREST, image).args[1].startswith("coarse")
+    assert LoadModel.execute(NEAREST, image, mask).args[1].startswith("fine")
+
+
+def test_where_nothing_can_be_compared_it_is_said(folder):
+    image = waves(9).movedim(1, -1)
+    assert LoadModel.validate_inputs(NEAREST) is True
+    with pytest.raises(ValueError, match="has no image; link one"):
+        LoadModel.execute(NEAREST)
+    with pytest.raises(ValueError, match="of 0 saved models none"):
+        LoadModel.execute(NEAREST, image)
+    save("waves", trained_on(waves(9), 0))
+    with pytest.raises(ValueError, match="of 1 saved models none .* of 4 channels"):
+        LoadModel.execute(NEAREST, torch.cat([image, image[..., :1]], -1))
+
+
+def test_a_new_model_is_compared_too(folder):
+    save("a", trained_on(waves(9), 0))
+    first = LoadModel.fingerprint_inputs(NEAREST, image=None)
+    assert first == LoadModel.fingerprint_inputs(NEAREST, image=None)
+    save("b", trained_on(waves(4), 0))
+    assert first != LoadModel.fingerprint_inputs(NEAREST, image=None)
+
+
 def described(**more) -> tuple[str, torch.Tensor]:
-    model = trained_model()
-    changed = type(model)(**{**vars(model), **more})
-    output = ModelInfo.execute(changed)
+    output = ModelInfo.execute(replace(trained_model(), **more))
     text, curve = output.args
     assert output.ui.as_dict()["text"] == (text,)
     return text, curve
@@ -142,7 +196,7 @@ def test_on_the_command_line(folder, capsys, monkeypatch):
     assert "there is no model 'brick.safetensors'" in capsys.readouterr().err
     shutil.copy(path, folder / "brick.safetensors")  # beside the workflow
     assert main(["run", *common]) == 0
-    told = [part for part in ("--set", "Model.name=models/brick.safetensors")]
+    told = ["--set", "Model.name=models/brick.safetensors"]
     monkeypatch.chdir(folder)
     assert main(["run", *common, *told]) == 0
     path.write_bytes(path.read_bytes()[:-9])
