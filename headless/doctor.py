@@ -13,7 +13,7 @@ PARTS = [
     ("PIL", "pillow", "8 bit pictures"),
     ("cv2", "opencv-python-headless", "16 bit pictures"),
     ("av", "av", "EXR pictures and clips"),
-    ("safetensors", "safetensors", "saved fields"),
+    ("safetensors", "safetensors", "saved models and fields"),
     ("scipy", "scipy", "special functions"),
 ]
 
@@ -62,6 +62,7 @@ def _torch() -> Iterator[tuple[str, str]]:
         nowhere = "nowhere (its folder cannot be written): every start compiles for some seconds"
         yield "kernels", f"kept in {cache_folder()}" if cache_folder() else nowhere
     yield "weights", _weights()
+    yield from _trained()
 
 
 def _weights() -> str:
@@ -74,6 +75,21 @@ def _weights() -> str:
         places = " or ".join(map(str, folders))
         parts.append(f"missing {', '.join(missing)}: their files would go into {places}")
     return "; ".join(parts)
+
+
+def _trained() -> Iterator[tuple[str, str]]:
+    """The models that are kept, and the trainings that could go on."""
+    from ..storage.models import saved_models
+    from ..storage.tensors import SUFFIX
+    from . import host
+
+    folders = host.trained_model_folders()
+    places = " or ".join(map(str, folders))
+    yield "models", f"{len(saved_models(folders))} trained ones in {places}"
+    folder = host.checkpoint_folder()
+    files = [path for path in folder.glob(f"*{SUFFIX}") if not path.name.startswith(".")]
+    size = sum(path.stat().st_size for path in files)
+    yield "checkpoints", f"{len(files)} trainings can go on: {size / 1e6:.1f} MB in {folder}"
 
 
 def _version(distribution: str) -> str:

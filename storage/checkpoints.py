@@ -71,6 +71,13 @@ class Checkpoint:
             log.warning("no checkpoint was written to %s: %s", self.path, error)
         self._shelf.make_room(keep=self.path)
 
+    def done(self) -> None:
+        """There is nothing left to go on with."""
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError as error:  # held open by another program, which Windows respects
+            log.warning("the checkpoint of a finished training stays: %s", error)
+
 
 class Checkpoints:
     """A folder of checkpoints, the oldest of which go when it holds more than `limit` bytes."""
@@ -83,7 +90,7 @@ class Checkpoints:
         """The checkpoint of the training with these inputs; removed when the block is left well.
 
         Left by an exception, by a cancelled or a killed run, it stays. None where the folder cannot
-        be written: then the training cannot be resumed, which the log says.
+        be written, or safetensors is missing: the training cannot be resumed, which the log says.
         Raises InUse while the same training runs elsewhere.
         """
         key = key_of(tensors, settings)
@@ -94,15 +101,17 @@ class Checkpoints:
         try:
             checkpoint = Checkpoint(self, key)
             yield checkpoint
-            checkpoint.path.unlink(missing_ok=True)
+            checkpoint.done()
         finally:
             lock.release()
 
     def _taken(self, key: str) -> FileLock | None:
         try:
+            import safetensors  # noqa: F401
+
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock.take(self._lock_path(key))
-        except OSError as error:
+        except (ImportError, OSError) as error:
             log.warning("this training cannot be resumed later: %s", error)
             return None
         if lock is None:
@@ -144,9 +153,11 @@ class Checkpoints:
             return False
         try:
             path.unlink(missing_ok=True)
+            return True
+        except OSError:
+            return False
         finally:
             lock.release()
-        return True
 
     def _sweep(self) -> None:
         """Remove the locks that killed runs have left and that stand for nothing any more."""

@@ -15,6 +15,7 @@ from internal_methods.headless.command import main
 from internal_methods.methods.cost import Cost
 from internal_methods.methods.diffusion.provenance import model_words, provenance
 from internal_methods.nodes.models import NEAREST, LoadModel, ModelInfo, SaveModel
+from internal_methods.storage.checkpoints import Checkpoints
 from internal_methods.storage.models import save_model
 from internal_methods.storage.tensors import Kind, write_tensors
 from trained_models import picture, same, trained_model
@@ -191,7 +192,7 @@ def test_on_the_command_line(folder, capsys, monkeypatch):
     assert main(["run", *common, "--models-dir", str(folder / "models")]) == 0
     [output] = json.loads(capsys.readouterr().out)["outputs"]
     assert output["text"] == model_words(trained_model())
-    monkeypatch.setenv("XDG_DATA_HOME", str(folder / "data"))
+    monkeypatch.setattr(host, "_user_data", lambda: folder / "data")
     assert main(["run", *common]) == 2
     assert "there is no model 'brick.safetensors'" in capsys.readouterr().err
     shutil.copy(path, folder / "brick.safetensors")  # beside the workflow
@@ -213,3 +214,15 @@ def test_without_a_folder_given_models_are_the_user_s(tmp_path, monkeypatch):
     (tmp_path / "comfy" / "models").mkdir(parents=True)
     assert save("brick").parent == tmp_path / "comfy" / "models" / "internal"
     assert host.trained_model_folders()[1] == tmp_path / "data" / "internal"
+
+
+def test_doctor_tells_what_is_kept(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(host, "_user_data", lambda: tmp_path)
+    save("brick")
+    with pytest.raises(KeyboardInterrupt), Checkpoints(host.checkpoint_folder()).of({}, 1) as kept:
+        kept.save({"x": torch.zeros(250_000)}, None)
+        raise KeyboardInterrupt
+    assert main(["doctor"]) == 0
+    told = capsys.readouterr().out
+    assert f"models       1 trained ones in {tmp_path / 'internal'}" in told
+    assert f"1 trainings can go on: 1.0 MB in {tmp_path / 'checkpoints'}" in told

@@ -193,6 +193,13 @@ def test_without_a_folder_a_training_runs_without_checkpoints(tmp_path, caplog):
     assert "cannot be resumed" in caplog.text
 
 
+def test_without_safetensors_too(tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with Checkpoints(tmp_path).of(INPUTS, None) as checkpoint:
+        assert checkpoint is None
+    assert "cannot be resumed" in caplog.text
+
+
 TRAIN = f"""
 import importlib.util, sys, time
 spec = importlib.util.spec_from_file_location("internal_methods", {str(ROOT / "__init__.py")!r})
