@@ -15,6 +15,7 @@ from torch.nn.functional import interpolate, mse_loss
 from .attention import patch_attention
 from .attention_layers import dense_attention, linear_attention, local_attention
 from .checks import check_image
+from .convolution import seeded_convolution
 from .features import LUMA, luma
 from .field import Field
 from .steps import Callback, Poll, Progress
@@ -101,10 +102,10 @@ class ColorizeNetwork(nn.Module):
 
     def __init__(self, generator: Generator, shared: bool = True, copies: bool = True):
         super().__init__()
-        self.query = _convolution(1, WIDTH, generator)
-        self.key = self.query if shared else _convolution(1, WIDTH, generator)
-        self.value = _convolution(3, WIDTH, generator)
-        self.colour = _convolution(WIDTH, 3, generator)
+        self.query = seeded_convolution(1, WIDTH, generator, "reflect")
+        self.key = self.query if shared else seeded_convolution(1, WIDTH, generator, "reflect")
+        self.value = seeded_convolution(3, WIDTH, generator, "reflect")
+        self.colour = seeded_convolution(WIDTH, 3, generator, "reflect")
         if copies:
             self._copy_colours()
 
@@ -130,18 +131,6 @@ class ColorizeNetwork(nn.Module):
         q, k = self.query(grey), self.key(luma(reference))
         found, psi = layer(q, k, self.value(reference), **search)
         return grey + self.colour(found), psi
-
-
-def _convolution(channels: int, out: int, generator: Generator) -> nn.Conv2d:
-    """3 x 3, with torch's usual initialisation but drawn from a generator of our own."""
-    made = nn.Conv2d(channels, out, 3, padding=1, padding_mode="reflect", device="meta").to_empty(
-        device="cpu"
-    )
-    bound = (9 * channels) ** -0.5
-    with torch.no_grad():
-        for values in made.parameters():
-            values.uniform_(-bound, bound, generator=generator)
-    return made
 
 
 def frame_pairs(frames: Tensor, gap: int = 10) -> Pairs:

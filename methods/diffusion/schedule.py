@@ -20,7 +20,6 @@ Level = int | Tensor  # one for the whole batch, or (B,) int64
 Factor = float | Tensor  # for the whole batch, or (B, 1, 1, 1)
 
 MIN_SNR = 5.0  # the limit of Hang et al. 2023
-EDM = 0.5  # standard deviation of pictures that Karras et al. 2022 scale outputs by
 
 
 @dataclass(frozen=True)
@@ -90,8 +89,7 @@ class Schedule:
 
         prediction: what the output is: "x0"; the "noise" in x; the "mean" of the picture one level
         less noisy; the "velocity" sqrt(A) noise - sqrt(1 - A) x0 (Salimans & Ho 2022,
-        arXiv:2202.00512); what x0 is beyond the share of x that suits the noise, scaled to one size
-        at all levels, "edm" (Karras et al. 2022, arXiv:2206.00364).
+        arXiv:2202.00512).
         """
         check_choice("prediction", prediction, PREDICTIONS)
         if prediction == "x0":
@@ -108,9 +106,7 @@ class Schedule:
             return noise
         if prediction == "mean":
             return self.posterior(x0, x, t)[0]
-        if prediction == "velocity":
-            return self._of("signal", t, x0) * noise - self._of("sigmas", t, x0) * x0
-        return (x0 - self._of("edm to x0, x", t, x) * x) / self._of("edm to x0, output", t, x)
+        return self._of("signal", t, x0) * noise - self._of("sigmas", t, x0) * x0
 
     def posterior(self, x0: Tensor, x: Tensor, t: Level) -> tuple[Tensor, Factor]:
         """Mean and variance of the picture one level less noisy than x = x_t, where x0 is known.
@@ -200,8 +196,6 @@ class Schedule:
                 "posterior, variance": self.betas * (1 - before) / noise,
                 "noise to x0, output": -(noise / kept).sqrt(),
                 "noise to x0, x": kept.rsqrt(),
-                "edm to x0, output": EDM * (noise / (kept * EDM**2 + noise)).sqrt(),
-                "edm to x0, x": kept.sqrt() * EDM**2 / (kept * EDM**2 + noise),
                 "mean to x0, output": 1 / of_x0,
                 "mean to x0, x": -of_x / of_x0,
                 "velocity to x0, output": -self.sigmas,

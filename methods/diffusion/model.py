@@ -1,0 +1,101 @@
+"""A trained network and what it was trained on: what an INTERNAL_MODEL socket carries."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from .network import UNet
+from .schedule import Schedule
+from .settings import NetworkSettings, TrainingSettings, read
+
+SCHEDULE = Schedule()
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """weights: float32 on the CPU, by the names of the network's parameters. span: the values of
+    the training pictures that became -1 and 1. provenance: what it was trained on and how, fit for
+    JSON. losses: of every step.
+    """
+
+    network: NetworkSettings
+    training: TrainingSettings
+    weights: dict[str, Tensor]
+    span: tuple[float, float] = (0.0, 1.0)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    losses: list[float] = field(default_factory=list)
+
+    def build(self, device: torch.device | str = "cpu") -> UNet:
+        """The network with its weights, for inference."""
+        net = UNet(self.network, Generator())
+        net.load_state_dict(self.weights)
+        return net.to(device).eval().requires_grad_(False)
+
+    def denoiser(
+        self, known: Tensor, mask: Tensor, device: torch.device | str
+    ) -> Callable[[Tensor, int], Tensor]:
+        """What the network takes a noisy picture x_t, (B, C, H, W) in [-1, 1] and noise, to show.
+
+        known: (1 or B, C, H, W) in [-1, 1], looked at where mask (1 or B, 1, H, W) is 0.
+        """
+        return denoiser(self.build(device), self.training.prediction, known, mask)
+
+    def scaled(self, image: Tensor) -> Tensor:
+        """From the values of pictures to [-1, 1]."""
+        low, high = self.span
+        return (image - low) * (2 / (high - low)) - 1
+
+    def unscaled(self, image: Tensor) -> Tensor:
+        """From [-1, 1] to the values of pictures."""
+        low, high = self.span
+        return (image + 1) * ((high - low) / 2) + low
+
+    def to_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors, and all else fit for JSON; what `from_dict` takes."""
+        described = {"network": asdict(self.network), "training": asdict(self.training)}
+        described |= {"span": list(self.span), "provenance": self.provenance}
+        return self.weights | {LOSSES: torch.tensor(self.losses, dtype=torch.float32)}, described
+
+    @classmethod
+    def from_dict(cls, tensors: dict[str, Tensor], described: dict[str, Any]) -> "TrainedModel":
+        """Raises ValueError where settings are unknown or weights do not fit them."""
+        weights = dict(tensors)
+        losses = weights.pop(LOSSES, torch.zeros(0)).tolist()
+        try:
+            model = cls(
+                network=read(NetworkSettings, described["network"]),
+                training=read(TrainingSettings, described["training"]),
+                weights=weights,
+                span=tuple(described["span"]),
+                provenance=described["provenance"],
+                losses=losses,
+            )
+            model.build()
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise ValueError(f"it does not describe a trained model: {error}") from error
+        return model
+
+
+LOSSES = "losses"  # among the tensors; no parameter is called so
+
+
+def denoiser(
+    net: UNet, prediction: str, known: Tensor, mask: Tensor
+) -> Callable[[Tensor, int], Tensor]:
+    """As `TrainedModel.denoiser`, of a network that may still be in training."""
+    mask = (mask > 0.5).to(known)
+    known = known * (1 - mask)
+
+    @torch.no_grad()
+    def denoise(x: Tensor, t: int) -> Tensor:
+        seen = (known.expand(len(x), -1, -1, -1), mask.expand(len(x), -1, -1, -1))
+        if not net.settings.noisy:
+            return net(None, *seen)
+        level = x.new_full((len(x),), t, dtype=torch.int64)
+        sigma = x.new_full((len(x),), float(SCHEDULE.sigmas[t]))
+        return SCHEDULE.clean(net(x, *seen, sigma, level), x, t, prediction)
+
+    return denoise

@@ -1,0 +1,85 @@
+"""The network of internal diffusion: a UNet of one width, small enough for a single picture."""
+
+import math
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.functional import interpolate, max_pool2d, relu
+
+from ..convolution import seeded_convolution
+from .settings import CODE, NetworkSettings
+
+BASE = 10_000.0  # of the wavelengths of a code
+
+
+class UNet(nn.Module):
+    """f(x_t, y, M, t) of Cherel 2024, V.2.2: convolutions of 3 x 3, ReLU, max pooling, nearest
+    upsampling, concatenated skips; no normalisation.
+
+    Inputs are concatenated before the first convolution. Weights are drawn from `generator`.
+    """
+
+    def __init__(self, settings: NetworkSettings, generator: Generator):
+        super().__init__()
+        self.settings = settings
+        width = settings.width
+
+        def pair(channels: int) -> nn.ModuleList:
+            return nn.ModuleList([convolution(channels, width), convolution(width, width)])
+
+        def convolution(channels: int, out: int) -> nn.Conv2d:
+            made = seeded_convolution(channels, out, generator)
+            return made.to(memory_format=torch.channels_last)
+
+        self.first = convolution(settings.inputs, width)
+        self.down = nn.ModuleList([pair(width) for _ in range(settings.levels)])
+        self.middle = pair(width)
+        self.up = nn.ModuleList([pair(2 * width) for _ in range(settings.levels)])
+        self.last = convolution(width, settings.channels)
+
+    def forward(
+        self,
+        x: Tensor | None,
+        known: Tensor | None,
+        mask: Tensor | None,
+        sigma: Tensor | None = None,
+        level: Tensor | None = None,
+    ) -> Tensor:
+        """Output (B, C, H, W), H and W divisible by `settings.multiple`.
+
+        x: (B, C, H, W), the noisy picture. known: (B, C, H, W), the picture with 0 in the hole.
+        mask: (B, 1, H, W), 1 = hole. sigma, level: (B,), standard deviation of the noise in x, and
+        the number of its level. What the network does not see is not looked at.
+        """
+        given = self._noise(x, sigma, level) if self.settings.noisy else []
+        given += [known, mask] if self.settings.conditional else []
+        joined = torch.cat(given, 1).contiguous(memory_format=torch.channels_last)
+        features = relu(self.first(joined))
+        skips = []
+        for pair in self.down:
+            features = _twice(pair, features)
+            skips.append(features)
+            features = max_pool2d(features, 2)
+        features = _twice(self.middle, features)
+        for pair in self.up:
+            features = interpolate(features, scale_factor=2.0, mode="nearest")
+            features = _twice(pair, torch.cat([features, skips.pop()], 1))
+        return self.last(features)
+
+    def _noise(self, x: Tensor, sigma: Tensor, level: Tensor) -> list[Tensor]:
+        """The noisy picture, and planes that tell how noisy it is."""
+        told = sigma[:, None] if self.settings.noise_input == "plane" else code(level)
+        return [x, told.to(x.dtype)[:, :, None, None].expand(-1, -1, *x.shape[2:])]
+
+
+def code(level: Tensor) -> Tensor:
+    """Sines and cosines (B, 16) of the numbers of noise levels (B,)."""
+    half = CODE // 2
+    rates = torch.exp(torch.arange(half, device=level.device) * (-math.log(BASE) / (half - 1)))
+    angle = level.float()[:, None] * rates
+    return torch.cat([angle.sin(), angle.cos()], 1)
+
+
+def _twice(pair, features: Tensor) -> Tensor:
+    first, second = pair
+    return relu(second(relu(first(features))))
