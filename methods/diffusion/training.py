@@ -203,7 +203,10 @@ class Trainer:
                 self.average[number].copy_(tensors[f"{number}.average"])
                 if described["steps"]:
                     here = {name: tensors[f"{number}.{name}"].clone() for name in moments}
-                    moved = {name: here[name].to(self.device) for name in moments[1:]}
+                    # in the layout of the weights, which a fused optimiser takes for granted
+                    moved = {
+                        name: torch.empty_like(values).copy_(here[name]) for name in moments[1:]
+                    }
                     step = here["step"].to(self.device if self.device.type == "cuda" else "cpu")
                     self.optimizer.state[values] = {"step": step, **moved}
         self.losses = tensors["losses"].tolist()
