@@ -7,8 +7,6 @@ import pytest
 import torch
 from torch import Generator
 
-pytest.importorskip("internal_methods.methods.diffusion.model")
-
 from internal_methods.backends import random
 from internal_methods.methods.diffusion import inpaint as module
 from internal_methods.methods.diffusion.inpaint import diffusion_inpaint

@@ -6,8 +6,6 @@ import pytest
 import torch
 from torch import Generator
 
-pytest.importorskip("internal_methods.methods.diffusion.settings")
-
 from internal_methods.methods.diffusion.sampling import SAMPLERS, sample
 from internal_methods.methods.diffusion.schedule import Schedule
 

@@ -6,8 +6,6 @@ import pytest
 import torch
 from torch import Generator
 
-pytest.importorskip("internal_methods.methods.diffusion.settings")
-
 from internal_methods.methods.diffusion.schedule import Schedule, steps_of
 from internal_methods.methods.diffusion.settings import PREDICTIONS, WEIGHTINGS
 
