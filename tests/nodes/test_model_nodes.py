@@ -73,6 +73,7 @@ def test_a_missing_model_is_told_with_the_folders(folder):
     told = LoadModel.validate_inputs("brick")
     for part in ("'brick'", str(folder / "models"), str(folder / "inputs")):
         assert part in told
+    (folder / "models").mkdir()
     (folder / "secret.safetensors").write_bytes(b"")
     assert "no model" in LoadModel.validate_inputs("../secret")
 

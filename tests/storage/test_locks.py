@@ -5,6 +5,9 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
+from internal_methods.storage import locks
 from internal_methods.storage.locks import FileLock, owner_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,6 +58,23 @@ def test_a_killed_owner_owns_nothing(tmp_path):
     other.wait()
     assert said == "refused"
     lock.release()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows takes no open file away")
+def test_a_file_that_was_taken_away_is_no_lock_any_more(tmp_path, monkeypatch):
+    """Opened while another has it, locked when that one is gone and a third has a new file."""
+    path, lock = tmp_path / "a.lock", locks._lock
+    first, third = FileLock.take(path), []
+
+    def late(handle):
+        monkeypatch.setattr(locks, "_lock", lock)
+        first.release()
+        third.append(FileLock.take(path))
+        lock(handle)
+
+    monkeypatch.setattr(locks, "_lock", late)
+    assert FileLock.take(path) is None and third[0]
+    third[0].release()
 
 
 def test_of_many_there_is_never_more_than_one(tmp_path):
