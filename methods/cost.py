@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-# Watts of a device at work: a desktop processor's rated power, the V100 of the thesis, a laptop's
-# Apple GPU. Give your own where you know it.
+# Watts of a device at work: a desktop processor's rated power, the V100 of the thesis (also for
+# any other accelerator), a laptop's Apple GPU. Give your own where you know it.
 POWER = {"cpu": 65.0, "cuda": 250.0, "mps": 30.0}
 INTENSITY = 56.9  # gCO2eq for a kWh: France 2021 (ADEME, Base Empreinte), as in the thesis
 STATED = "power and intensity are stated, not measured"
@@ -22,11 +22,11 @@ STATED = "power and intensity are stated, not measured"
 
 @dataclass(frozen=True)
 class Cost:
-    """One piece of work. seconds: measured, wall clock. device: cpu, cuda or mps.
+    """One piece of work. seconds: measured, wall clock. device: cpu, cuda, mps ...
 
     watts: stated power, default that of POWER. intensity: stated gCO2eq/kWh. memory: the most bytes
     that were held: on a GPU by torch, else by the whole process; None where not known.
-    Raises ValueError for negative numbers, and for a device without a stated power.
+    Raises ValueError for negative numbers.
     """
 
     seconds: float
@@ -37,12 +37,7 @@ class Cost:
 
     def __post_init__(self) -> None:
         if self.watts is None:
-            if self.device not in POWER:
-                raise ValueError(
-                    f"there is no stated power of {self.device!r}, only of {', '.join(POWER)}; "
-                    "give its watts"
-                )
-            object.__setattr__(self, "watts", POWER[self.device])
+            object.__setattr__(self, "watts", POWER.get(self.device, POWER["cuda"]))
         for name in ("seconds", "watts", "intensity"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is {getattr(self, name):g}, has to be 0 or more")

@@ -38,7 +38,7 @@ def load_model(path: Path) -> "TrainedModel":
     try:
         return TrainedModel.from_dict(tensors, description)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} holds no model that this pack can use: {error!r}") from error
+        raise ValueError(f"{path} holds no model that this pack can use: {error}") from error
 
 
 def describe_model(path: Path) -> Any:
