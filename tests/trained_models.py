@@ -2,10 +2,7 @@
 
 from functools import cache
 
-import pytest
 import torch
-
-pytest.importorskip("internal_methods.methods.diffusion.model")
 
 from internal_methods.methods.diffusion.model import TrainedModel
 from internal_methods.methods.diffusion.settings import NetworkSettings, TrainingSettings
