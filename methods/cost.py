@@ -66,7 +66,8 @@ class Cost:
             f"{_energy(self.watt_hours)} at {self.watts:g} W",
             f"{self.grams:.3g} gCO2eq at {self.intensity:g} g/kWh",
         ]
-        return ", ".join([*parts, *([_bytes(self.memory)] if self.memory is not None else [])])
+        parts += [] if self.memory is None else [f"peak memory {_bytes(self.memory)}"]
+        return ", ".join(parts)
 
 
 class Meter:

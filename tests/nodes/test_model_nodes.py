@@ -157,7 +157,7 @@ def test_the_information_has_all(folder):
     assert "trained on: 1 picture of 24x24 pixels, 3 channels, 25.0% hidden, SHA-256 " in text
     assert "width 4" in text and "prediction x0" in text and "seed 0" in text
     assert "2 steps, loss " in text and f"torch {torch.__version__}" in text
-    assert "5 min on cpu, 5.42 Wh at 65 W, 0.308 gCO2eq at 56.9 g/kWh, 1 GB" in text
+    assert "5 min on cpu, 5.42 Wh at 65 W, 0.308 gCO2eq at 56.9 g/kWh, peak memory 1 GB" in text
     assert "stated, not measured" in text and "threads: " in text and "descriptor" not in text
     assert curve.shape[0] == 1 and curve.shape[3] == 3 and curve.std() > 0.01
 
