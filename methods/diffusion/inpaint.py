@@ -79,7 +79,7 @@ def diffusion_inpaint(
     ones = [[t[b % len(t)][None] for t in (image, mask)] for b in range(len(image))]
     starts = [None if start is None else start[b % len(start)][None] for b in range(len(image))]
     works = [
-        _Work.of(model, one, share > 0, fill) if bool((share > 0).any()) else None
+        Work.of(model, one, share > 0, fill) if bool((share > 0).any()) else None
         for (one, share), fill in zip(ones, starts, strict=True)
     ]
     batches = [[range(count)] if work is None else _batches(count, work) for work in works]
@@ -93,7 +93,7 @@ def diffusion_inpaint(
                     made.append(one.repeat(count, 1, 1, 1))
                 else:
                     told = _Told(progress, work, done, plan.asked, strip)
-                    made.append(_blended(one, share, work, _samples(model, work, plan, part, told)))
+                    made.append(blended(one, share, work, _samples(model, work, plan, part, told)))
                 done += plan.asked
     return torch.cat(made)
 
@@ -131,7 +131,7 @@ class _Tile:
 
 
 @dataclass(frozen=True)
-class _Work:
+class Work:
     """The part of one picture that is worked on, its values in [-1, 1].
 
     Sides that the network's poolings do not divide are continued by their mirror image, holes too.
@@ -216,7 +216,7 @@ def _levels(
     return SCHEDULE.levels(steps, first, last, BENDS[sampler])
 
 
-def _samples(model: TrainedModel, work: _Work, plan: _Plan, part: range, told: "_Told") -> Tensor:
+def _samples(model: TrainedModel, work: Work, plan: _Plan, part: range, told: "_Told") -> Tensor:
     """The samples (n, C, h, w) with the numbers of `part`, in [-1, 1]."""
     seen = (work.known, work.hole.float())
     net, denoisers = model.build(work.known.device), []
@@ -232,7 +232,7 @@ def _samples(model: TrainedModel, work: _Work, plan: _Plan, part: range, told: "
         draw = partial(sample_conditioned, times=plan.times)
         draw = partial(draw, jump=JUMP if plan.times > 1 else len(plan.levels))
     return draw(
-        _tiled(work, denoisers, told.poll),
+        tiled(work, denoisers, told.poll),
         x,
         SCHEDULE,
         levels=plan.levels,
@@ -243,7 +243,7 @@ def _samples(model: TrainedModel, work: _Work, plan: _Plan, part: range, told: "
     )
 
 
-def _tiled(work: _Work, denoisers: Sequence[Denoise], poll: Callable[[], None]) -> Denoise:
+def tiled(work: Work, denoisers: Sequence[Denoise], poll: Callable[[], None]) -> Denoise:
     """x0 in the hole, one tile after the other; elsewhere 0, for it is known."""
 
     def denoise(x: Tensor, t: int) -> Tensor:
@@ -259,7 +259,7 @@ def _tiled(work: _Work, denoisers: Sequence[Denoise], poll: Callable[[], None]) 
 class _Told:
     """Hears of the estimates of a run and tells the callback."""
 
-    def __init__(self, progress: Progress, work: _Work, done: int, steps: int, strip: int):
+    def __init__(self, progress: Progress, work: Work, done: int, steps: int, strip: int):
         self.progress, self.work, self.done, self.steps = progress, work, done, steps
         count = min(strip, steps)
         marks = [round(i * (steps - 1) / max(1, count - 1)) for i in range(count)]
@@ -279,7 +279,7 @@ class _Told:
         self.progress.poll()
 
 
-def _blended(image: Tensor, share: Tensor, work: _Work, x0: Tensor) -> Tensor:
+def blended(image: Tensor, share: Tensor, work: Work, x0: Tensor) -> Tensor:
     """(n, C, H, W): the image with its hole filled in the proportion of the mask."""
     filled = image.repeat(len(x0), 1, 1, 1)
     rows, columns = (
@@ -344,7 +344,7 @@ def _parts(whole: slice) -> list[slice]:
     return [slice(low, high) for low, high in zip(ends, ends[1:], strict=False)]
 
 
-def _batches(count: int, work: _Work) -> list[range]:
+def _batches(count: int, work: Work) -> list[range]:
     """The numbers of the samples, as many at a time as the network is given at once."""
     most = max(1, PIXELS.get(work.known.device.type, PIXELS["cpu"]) // work.pixels)
     return [range(first, min(first + most, count)) for first in range(0, count, most)]

@@ -362,10 +362,10 @@ def check_training(
         raise ValueError(
             f"the training starts from a model of another network: {start.network}, not {network}"
         )
-    if mask is None:
-        return images.new_zeros(len(images), 1, *images.shape[2:])
-    check_mask(mask, "mask", size_of(images), len(images))
-    holes = (mask > 0).to(images.dtype).expand(len(images), -1, -1, -1)
+    holes = images.new_zeros(len(images), 1, *images.shape[2:])
+    if mask is not None:
+        check_mask(mask, "mask", size_of(images), len(images))
+        holes = (mask > 0).to(images.dtype).expand(len(images), -1, -1, -1)
     if bool(holes.all()):
         raise ValueError("the mask covers everything: nothing is left to learn from")
     known = images.detach()[(holes == 0).expand_as(images)]

@@ -1,0 +1,124 @@
+"""Interval training: a network is trained for the noisiest levels and takes the sample through
+them, is trained on for the next, and so on. One network in memory, at any time good at what is
+asked of it (Cherel 2024, VI.2.3).
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from ..checks import check_image
+from ..steps import Callback
+from .inpaint import Work, blended, tiled
+from .model import SCHEDULE, TrainedModel, denoiser
+from .sampling import sample
+from .settings import NetworkSettings, TrainingSettings, check_least
+from .training import EXTRA, Checkpoint, Run, Trainer, check_training, finished, span_of
+
+SETTLED = 10  # memories of the running average of weights in the training of an interval
+SAMPLE, PASSED = EXTRA + "sample", EXTRA + "passed"
+
+
+def interval_inpaint(
+    image: Tensor,
+    mask: Tensor,
+    *,
+    network: NetworkSettings | None = None,
+    training: TrainingSettings | None = None,
+    intervals: int = 20,
+    steps: int | None = 2000,
+    seconds: float | None = None,
+    asked: int = 5,
+    count: int = 1,
+    seed: int = 0,
+    start: Tensor | None = None,
+    checkpoint: Checkpoint | None = None,
+    callback: Callback | None = None,
+) -> tuple[Tensor, TrainedModel]:
+    """Fill the hole of a picture with a network that is trained on the picture meanwhile.
+
+    image: (1, C, H, W) floating, any finite range. mask: (1, 1, H, W) in [0, 1]; where it is
+        exactly 0 the image comes back bit for bit.
+    network, training: as of `train`; the noise levels that are trained are cut into `intervals`.
+    steps, seconds: of the whole training, as of `train`; each interval has an equal share.
+    asked: times that the network is asked in an interval, of the levels there are; the thesis asks
+        at every level.
+    count, seed: samples and their noise. All of them go along, so that one training makes them.
+    start: (1, C, H, W), a fill to refine: as noisy as `training.first` it takes the place of noise.
+    checkpoint, callback: as of `train`; the samples are kept along.
+    Returns (count, C, H, W), and the model as it is in the end: good for the last interval only.
+    Raises ValueError as `train` does, and for a batch.
+    """
+    check_image(image, "image", batch=1)
+    check_least("asked", asked, 1)
+    check_least("count", count, 1)
+    network = network or NetworkSettings(channels=image.shape[1])
+    training = training or TrainingSettings()
+    holes = check_training(image, mask, network, None)
+    if not (network.noisy and network.conditional):
+        raise ValueError("interval training needs a network that sees noise and holes")
+    parts = _parts(training.first, training.last, intervals)
+    with torch.inference_mode(False), torch.enable_grad():
+        picture, holes = image.detach().clone().float(), holes.clone()
+        share = mask.detach().clone()
+        shell = TrainedModel(network, training, {}, span_of(picture, holes))
+        work = Work.of(shell, picture, share > 0, None if start is None else start.clone())
+        trainer = Trainer(shell.scaled(picture), holes, network, _settled(training, steps, parts))
+        run = Run(trainer, steps, seconds, checkpoint, callback)
+        fresh = partial(work.noise, seed, range(count))
+        x = run.extra.get(SAMPLE, fresh(SCHEDULE.steps)).to(picture)
+        if work.start is not None and not run.extra:
+            x = SCHEDULE.noised(work.start, training.first, x)
+        for number in range(int(run.extra.get(PASSED, torch.zeros(()))), len(parts)):
+            first, last = trainer.levels = parts[number]
+            run.extra = {SAMPLE: x.cpu(), PASSED: torch.tensor(float(number))}
+            while run.share < (number + 1) / len(parts):
+                run.step()
+            x = _through(work, trainer, x, first, last, asked, fresh, run)
+        trainer.read_losses()
+        result = blended(image, share, work, x)
+        return result, finished(shell, run, picture, holes)
+
+
+def _through(
+    work: Work, trainer: Trainer, x: Tensor, first: int, last: int, asked: int, fresh, run: Run
+) -> Tensor:
+    """The samples, from as noisy as `first` to just less noisy than `last`."""
+    net, denoisers = trainer.averaged(), []
+    hidden = work.hole.float()
+    for tile in work.tiles:
+        known, unknown = (each[(..., *tile.outer)] for each in (work.known, hidden))
+        denoisers.append(denoiser(net, trainer.training.prediction, known, unknown))
+    length = first - last + 1
+    asked = min(asked, length)
+    with torch.no_grad():
+        return sample(
+            tiled(work, denoisers, run.progress.poll),
+            x,
+            SCHEDULE,
+            levels=[first - length * i // asked for i in range(asked)],
+            stop=last - 1,
+            noise=fresh,
+            known=(work.known, work.hole),
+        )
+
+
+def _parts(first: int, last: int, count: int) -> list[tuple[int, int]]:
+    """(noisiest, least noisy) levels of the intervals, the noisiest first."""
+    check_least("intervals", count, 1)
+    length = first - last + 1
+    count = min(count, length)
+    ends = [first + 1 - length * part // count for part in range(count + 1)]
+    return [(high - 1, low) for high, low in zip(ends, ends[1:], strict=False)]
+
+
+def _settled(
+    training: TrainingSettings, steps: int | None, parts: list[tuple[int, int]]
+) -> TrainingSettings:
+    """With an average of weights that forgets the intervals before."""
+    if steps is None:
+        return training
+    kept = max(0.0, 1 - SETTLED * len(parts) / steps)
+    return replace(training, average=min(training.average, kept))
