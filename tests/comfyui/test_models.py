@@ -1,6 +1,7 @@
 """Trained models inside a running ComfyUI: listed, loaded, loaded anew, saved, refused."""
 
 import json
+import shutil
 
 import pytest
 
@@ -13,7 +14,8 @@ def folder(server):
     folder = server.base / "models" / "internal"
     folder.mkdir(exist_ok=True)
     save_model(folder / "brick.safetensors", trained_model())
-    return folder
+    yield folder
+    shutil.rmtree(folder)
 
 
 def copying(name: str, copy: str = "copy") -> dict:
