@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from internal_methods.methods.diffusion.network import UNet, code
-from internal_methods.methods.diffusion.settings import NetworkSettings, TrainingSettings, read
 from torch import Generator
 from torch.nn.functional import conv2d
+
+from internal_methods.methods.diffusion.network import UNet, code
+from internal_methods.methods.diffusion.settings import NetworkSettings, TrainingSettings, read
 
 
 def network(**settings) -> UNet:

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Generator
+
 from internal_methods.methods.diffusion.intervals import interval_inpaint
 from internal_methods.methods.diffusion.model import TrainedModel
 from internal_methods.methods.diffusion.settings import NetworkSettings, TrainingSettings
 from internal_methods.methods.diffusion.training import train
-from torch import Generator
 
 SMALL = NetworkSettings(width=6, levels=2)
 QUICK = TrainingSettings(window=16, batch=4, learning_rate=3e-3, average=0.9, precision="float32")

@@ -1,10 +1,11 @@
 """Where training windows come from, and what they hide."""
 
 import torch
+from torch import Generator
+
 from internal_methods.methods.diffusion.likeness import likeness
 from internal_methods.methods.diffusion.settings import TrainingSettings
 from internal_methods.methods.diffusion.windows import Windows
-from torch import Generator
 
 SETTINGS = TrainingSettings(window=16, batch=64)
 
