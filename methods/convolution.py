@@ -5,13 +5,16 @@ from torch import Generator, nn
 
 
 def seeded_convolution(
-    channels: int, out: int, generator: Generator, padding_mode: str = "zeros"
+    channels: int, out: int, generator: Generator, padding_mode: str = "zeros", size: int = 3
 ) -> nn.Conv2d:
-    """3 x 3, keeps the size; torch's usual initialisation, uniform within 1 / sqrt(9 channels)."""
+    """Keeps the pictures' size; `size` is odd.
+
+    With torch's usual first weights, uniform within 1 / sqrt(size^2 channels).
+    """
     made = nn.Conv2d(
-        channels, out, 3, padding=1, padding_mode=padding_mode, device="meta"
+        channels, out, size, padding=size // 2, padding_mode=padding_mode, device="meta"
     ).to_empty(device="cpu")
-    bound = (9 * channels) ** -0.5
+    bound = (size**2 * channels) ** -0.5
     with torch.no_grad():
         for values in made.parameters():
             values.uniform_(-bound, bound, generator=generator)

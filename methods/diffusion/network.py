@@ -7,6 +7,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d, relu
 
 from ..convolution import seeded_convolution
+from .attention_block import AttentionBlock
 from .settings import CODE, NetworkSettings
 
 BASE = 10_000.0  # of the wavelengths of a code
@@ -36,6 +37,9 @@ class UNet(nn.Module):
         self.middle = pair(width)
         self.up = nn.ModuleList([pair(2 * width) for _ in range(settings.levels)])
         self.last = convolution(width, settings.channels)
+        self.attention = nn.ModuleDict(
+            {str(level): AttentionBlock(width, generator) for level in settings.attention}
+        )
 
     def forward(
         self,
@@ -56,15 +60,21 @@ class UNet(nn.Module):
         joined = torch.cat(given, 1).contiguous(memory_format=torch.channels_last)
         features = relu(self.first(joined))
         skips = []
-        for pair in self.down:
-            features = _twice(pair, features)
+        hole = mask if self.settings.conditional else None
+        for depth, pair in enumerate(self.down):
+            features = self._attended(depth, _twice(pair, features), hole)
             skips.append(features)
             features = max_pool2d(features, 2)
-        features = _twice(self.middle, features)
+        features = self._attended(len(self.down), _twice(self.middle, features), hole)
         for pair in self.up:
             features = interpolate(features, scale_factor=2.0, mode="nearest")
             features = _twice(pair, torch.cat([features, skips.pop()], 1))
         return self.last(features)
+
+    def _attended(self, depth: int, features: Tensor, hole: Tensor | None) -> Tensor:
+        """Features of a level on the way down, after attention if there is a block."""
+        block = str(depth)
+        return self.attention[block](features, hole) if block in self.attention else features
 
     def _noise(self, x: Tensor, sigma: Tensor, level: Tensor) -> list[Tensor]:
         """The noisy picture, and planes that tell how noisy it is."""
