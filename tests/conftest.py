@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 # without a GPU the Triton kernels run in Triton's interpreter, on CPU tensors
@@ -16,3 +17,11 @@ if NAME not in sys.modules:
     spec = importlib.util.spec_from_file_location(NAME, ROOT / "__init__.py")
     sys.modules[NAME] = module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def data_of_nobody(tmp_path_factory):
+    """What the tests keep for the user, models and checkpoints, is not the real user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield
