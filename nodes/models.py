@@ -12,6 +12,8 @@ from .types import ModelSocket
 if TYPE_CHECKING:  # torch is imported when a node runs, not when it is listed
     from torch import Tensor
 
+    from ..methods.diffusion.model import TrainedModel
+
 log = logging.getLogger(__name__)
 
 NEAREST = "nearest to image"
@@ -212,7 +214,20 @@ class ModelInfo(io.ComfyNode):
                 "What a trained model was trained on and how: settings, seed, steps, seconds, "
                 "energy, versions and the curve of its loss."
             ),
-            inputs=[ModelSocket.Input("model", tooltip=MODEL_TOOLTIP)],
+            inputs=[
+                ModelSocket.Input("model", tooltip=MODEL_TOOLTIP),
+                _seconds(
+                    "fill_seconds",
+                    "Seconds that one fill with this model takes, as the node that fills tells "
+                    "it. Above 0, the text has a table of costs.",
+                ),
+                _seconds(
+                    "other_seconds",
+                    "Seconds that one fill takes with another method that needs no training, such "
+                    "as Patch Inpaint. Then the text also says from how many fills on which costs "
+                    "less.",
+                ),
+            ],
             outputs=[
                 io.String.Output(display_name="text", tooltip="All that is known, for reading."),
                 io.Image.Output(
@@ -223,10 +238,32 @@ class ModelInfo(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model):
+    def execute(cls, model, fill_seconds=0.0, other_seconds=0.0):
         from ..methods.diffusion.provenance import model_words
         from ..methods.loss_curve import loss_curve
 
-        text = model_words(model)
+        text = model_words(model) + _costs(model, fill_seconds, other_seconds)
         curve = convert.to_image(loss_curve(model.losses, "loss"))
         return io.NodeOutput(text, curve, ui=ui.PreviewText(text))
+
+
+def _seconds(name: str, tooltip: str):
+    return io.Float.Input(
+        name, default=0.0, min=0.0, max=1_000_000.0, step=0.1, optional=True, tooltip=tooltip
+    )
+
+
+def _costs(model: "TrainedModel", fill_seconds: float, other_seconds: float) -> str:
+    """A table below the text, of the model and another method, where their times are given."""
+    from dataclasses import replace
+
+    from ..methods.cost import Cost, MethodCost, cost_table
+
+    if not fill_seconds or "cost" not in model.provenance:
+        return ""
+    training = Cost.from_dict(model.provenance["cost"])
+    fill = replace(training, seconds=fill_seconds, memory=None)
+    methods = [MethodCost("this model", fill, training)]
+    if other_seconds:
+        methods.append(MethodCost("the other method", replace(fill, seconds=other_seconds)))
+    return f"\n\n{cost_table(methods)}"

@@ -162,6 +162,18 @@ def test_the_information_has_all(folder):
     assert curve.shape[0] == 1 and curve.shape[3] == 3 and curve.std() > 0.01
 
 
+def test_from_how_many_fills_on_the_training_pays(folder):
+    told = provenance(picture(), cost=Cost(300.0, "cpu", 100.0))
+    model = replace(trained_model(), provenance=told)
+    assert "| this model |" not in ModelInfo.execute(model, 0.0, 20.0).args[0]
+    alone = ModelInfo.execute(model, 2.0, 0.0).args[0]
+    assert "| this model | 5 min cpu | 8.33 Wh |" in alone and "fills on" not in alone
+    both = ModelInfo.execute(model, 2.0, 20.0).args[0]
+    assert "this model costs less energy than the other method from 17 fills on" in both
+    assert 300 + 16 * 2 >= 16 * 20 and 300 + 17 * 2 < 17 * 20
+    ModelInfo.execute(replace(model, provenance={}), 2.0, 20.0)
+
+
 def test_a_model_that_knows_little_is_described_too(folder):
     text, curve = described(provenance={}, losses=[])
     assert "trained on: not known" in text and "no training" in text
