@@ -1,13 +1,17 @@
 """Ways to fill a hole, by name: what a self-test compares."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from torch import Tensor
 
+from .diffusion.inpaint import diffusion_inpaint
+from .diffusion.sampling import SAMPLERS
+from .diffusion.settings import NetworkSettings, TrainingSettings
+from .diffusion.training import train
 from .inpaint import inpaint
-from .steps import Callback
+from .steps import Callback, Step
 
 EXAMPLE = "patch 7: method=patch patch_size=7"
 
@@ -55,6 +59,48 @@ def patch(*, backend: str = "auto", **settings) -> Fill:
     return fill
 
 
+def diffusion(
+    *,
+    backend: str = "auto",
+    training_steps: int = 1000,
+    width: int = NetworkSettings.width,
+    window: int = TrainingSettings.window,
+    steps: int = 50,
+    sampler: str = "dpm2",
+) -> Fill:
+    """A network trained on what may be used of the frames, and a sample of it in every hole.
+
+    It is torch's own wherever it runs, whatever the backend.
+    """
+    del backend
+
+    def fill(image, mask, *, source_mask, seed, callback):
+        hidden = mask.maximum(1 - source_mask)
+        model = train(
+            image,
+            hidden,
+            network=NetworkSettings(channels=image.shape[1], width=width),
+            training=TrainingSettings(window=window, seed=seed),
+            steps=training_steps,
+            callback=callback,
+        )
+        told = None if callback is None else _when_trained(callback)
+        return diffusion_inpaint(
+            model, image, mask, steps=steps, sampler=sampler, seed=seed, callback=told
+        )
+
+    return fill
+
+
+def _when_trained(callback: Callback) -> Callback:
+    """Sampling is short beside the training that it follows: the work counts as done."""
+
+    def told(step: Step) -> None:
+        callback(replace(step, done=step.total))
+
+    return told
+
+
 def _whole(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -80,6 +126,16 @@ METHODS: dict[str, tuple[Callable[..., Fill], dict[str, tuple[Callable, str]]]] 
             "levels": WHOLE,
             "iterations": WHOLE,
             "upsample": (_one_of("field", "image"), "field or image"),
+        },
+    ),
+    "diffusion": (
+        diffusion,
+        {
+            "training_steps": WHOLE,
+            "width": WHOLE,
+            "window": WHOLE,
+            "steps": WHOLE,
+            "sampler": (_one_of(*SAMPLERS), f"one of {', '.join(SAMPLERS)}"),
         },
     ),
 }

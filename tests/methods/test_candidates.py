@@ -5,6 +5,9 @@ import torch
 
 from internal_methods.methods import inpaint
 from internal_methods.methods.candidates import read_candidates
+from internal_methods.methods.diffusion.inpaint import diffusion_inpaint
+from internal_methods.methods.diffusion.settings import NetworkSettings, TrainingSettings
+from internal_methods.methods.diffusion.training import train
 
 
 def test_a_candidate_fills_with_its_settings():
@@ -16,6 +19,26 @@ def test_a_candidate_fills_with_its_settings():
     fill = candidate.fill(image, mask, source_mask=1 - mask, seed=3, callback=None)
     settings = {"patch_size": 5, "iterations": 2, "upsample": "image", "backend": "eager"}
     assert torch.equal(fill, inpaint(image, mask, seed=3, source_mask=1 - mask, **settings)[0])
+
+
+def test_a_diffusion_candidate_learns_from_what_may_be_used_and_fills():
+    image = torch.rand(1, 3, 32, 40, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(1, 1, 32, 40)
+    mask[..., 10:20, 12:22] = 1
+    hidden = mask.clone()
+    hidden[..., 30:] = 1  # neither filled nor learnt from
+    text = "d: method=diffusion training_steps=3 width=4 window=16 steps=2 sampler=ddim"
+    [candidate] = read_candidates(text)
+    told = []
+    fill = candidate.fill(image, mask, source_mask=1 - hidden, seed=3, callback=told.append)
+    settings = {
+        "network": NetworkSettings(width=4),
+        "training": TrainingSettings(window=16, seed=3),
+    }
+    model = train(image, hidden, steps=3, **settings)
+    assert torch.equal(fill, diffusion_inpaint(model, image, mask, steps=2, sampler="ddim", seed=3))
+    shares = [step.done / step.total for step in told]
+    assert shares == sorted(shares) and shares[0] < shares[-1] == 1
 
 
 def test_the_method_may_be_left_out():
@@ -32,6 +55,7 @@ BAD = {
     "patch_size is 8, has to be odd": "a: patch_size=8",
     "upsample is 'both', has to be field or image": "a: upsample=both",
     "line 2 .*already": "a: patch_size=5\na: patch_size=7",
+    "sampler is 'euler', has to be one of ancestral": "a: method=diffusion sampler=euler",
     "stands there twice": "a: patch_size=5 patch_size=7",
     "there is no candidate": "\n# none\n",
 }
