@@ -39,7 +39,7 @@ def diffusion_inpaint(
     image: Tensor,
     mask: Tensor,
     *,
-    steps: int = 50,
+    steps: int = 25,
     sampler: str = "dpm2",
     count: int = 1,
     seed: int = 0,
@@ -153,7 +153,10 @@ class Work:
         bounds = _bounds(image[:, :colours].masked_select(~hole), model.span)
         rows, columns = (_mirrored(side, network.multiple, hole.device) for side in hole.shape[2:])
         whole = hole[:, :, rows[:, None], columns]
-        box = _seen(whole, network.receptive_field, network.multiple)
+        margin = network.receptive_field
+        if network.attention:  # which looks further: as far as it did in training
+            margin = max(margin, model.training.window)
+        box = _seen(whole, margin, network.multiple)
         near, across = rows[box[0]], columns[box[1]]
         part = (slice(None), slice(None, colours), near[:, None], across)
         hidden = hole[:, :, near[:, None], across]
@@ -164,7 +167,7 @@ class Work:
         known = torch.where(hidden, 0.0, scaled(image))
         start = None if start is None else torch.where(hidden, scaled(start), known)
         places = [torch.arange(b.start, b.stop, device=hole.device) for b in box]
-        tiles = _tiles(hidden, network.receptive_field, network.multiple)
+        tiles = _tiles(hidden, margin, network.multiple)
         return cls(known, hidden, start, places[0], places[1], bounds, tiles)
 
     @property

@@ -55,7 +55,7 @@ def sample(
         x0 = denoise(x, t)
         if clip:
             x0 = x0.clamp(-1, 1)
-        if known is not None:
+        if known is not None and hole is not None:
             x0 = torch.where(hole, x0, known[0])
         if callback is not None:
             callback(t, x0)
