@@ -5,6 +5,7 @@ from .attention import PSALPatch, PSALReport
 from .attention_probe import AttentionProbe, AttentionReport, AttentionTemperature
 from .attention_uses import Reconstruct, SuperResolve
 from .colorization import GuidedColorization
+from .diffusion import DiffusionInpaint, IntervalInpaint, TrainDiffusion
 from .editing import Harmonise
 from .folders import FidFolder
 from .generation import Generate
@@ -15,6 +16,7 @@ from .models import LoadModel, ModelInfo, SaveModel
 from .patches import ApplyField, FieldPreview, PatchField
 from .pictures import LoadImage, SaveImage
 from .sample_metrics import Diversity, SingleImageScore
+from .sample_statistics import SampleStatistics
 from .self_test import SelfTest
 from .tiling import MakeTileable, Tileability
 from .video_metrics import VideoCompare
@@ -48,6 +50,10 @@ NODES = [
     AttentionProbe,
     AttentionReport,
     AttentionTemperature,
+    TrainDiffusion,
+    DiffusionInpaint,
+    IntervalInpaint,
+    SampleStatistics,
     SaveModel,
     LoadModel,
     ModelInfo,

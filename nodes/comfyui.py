@@ -4,6 +4,8 @@
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import folder_paths
@@ -105,6 +107,18 @@ def device_name() -> str:
 
     kind = comfy.model_management.get_torch_device().type
     return kind if kind in ("cpu", "cuda") else "auto"
+
+
+@contextmanager
+def room(size: int) -> Iterator[None]:
+    """Makes room for so many bytes on the GPU, and gives back afterwards what is free of it."""
+    import comfy.model_management as management
+
+    management.free_memory(size, management.get_torch_device())
+    try:
+        yield
+    finally:
+        management.soft_empty_cache()
 
 
 def dense_attention(q, k, v, heads: int, precision, options: dict):

@@ -47,6 +47,11 @@ def measuring_device(backend: str = "auto") -> "torch.device":
     return torch.device("cpu") if chosen.type == "mps" else chosen
 
 
+def network_device() -> "torch.device":
+    """Where networks are trained and run: as `device`, without asking for kernels of ours."""
+    return device("eager")
+
+
 def image(value: "Tensor", device: "torch.device", channels: int | None = None) -> "Tensor":
     """IMAGE to (B, C, H, W) float32; channels keeps only so many (3 drops the alpha)."""
     if value.dim() == 3:
@@ -225,3 +230,11 @@ def _preview(picture: "Tensor"):
 def names(text: str) -> list[str] | None:
     """Names between commas or spaces; None for none."""
     return text.replace(",", " ").split() or None
+
+
+def whole_numbers(text: str, name: str) -> tuple[int, ...]:
+    """Numbers between commas or spaces. Raises ValueError, naming the input, for anything else."""
+    try:
+        return tuple(int(word) for word in names(text) or [])
+    except ValueError:
+        raise ValueError(f"{name} is {text!r}; give whole numbers, as in: 0, 2") from None
