@@ -9,6 +9,12 @@ def needs_checkpoint(path: Path) -> bool:
     return '"CheckpointLoaderSimple"' in path.read_text(encoding="utf-8")
 
 
+def trains(path: Path) -> bool:
+    """Does a workflow train a network, for minutes?"""
+    text = path.read_text(encoding="utf-8")
+    return any(f'"Internal{node}"' in text for node in ("TrainDiffusion", "IntervalInpaint"))
+
+
 def canvas(nodes: list[dict], links: list[list]) -> dict:
     """A file as the canvas saves it (0.4). nodes: id, type and what else matters."""
     entries = []

@@ -8,10 +8,11 @@ from PIL import Image
 from small_nodes import SMALL
 
 from canvas import needs_checkpoint
-from internal_methods.headless import run
+from internal_methods.headless import host, run
 from internal_methods.headless.command import main
 from internal_methods.headless.run import descriptions, node_classes
 from internal_methods.headless.workflow import read
+from quick_settings import quick
 
 FOLDER = Path(__file__).resolve().parents[1] / "workflows"
 FILES = sorted(FOLDER.glob("*.json"))
@@ -20,40 +21,7 @@ LIMIT = 6 * 10**6  # bytes of pictures that the pack may bring
 
 # class -> the input that names a file
 LOADERS = dict.fromkeys(("LoadImage", "LoadImageMask", "InternalLoadImage"), "image")
-LOADERS["LoadVideo"] = "file"
-
-# A run in the tests takes seconds, not minutes: what the shipped settings are reduced by.
-QUICK = {
-    "attention_temperature_sweep": [
-        *["Size.width=64", "Size.height=64"],
-        *[f"Sampler {factor}.steps=2" for factor in ("1/8", "1/4", "1/2", "1", "2", "4", "8")],
-    ],
-    "compare_methods_table": [
-        "Settings.metrics=psnr,sharpness",
-        "Compare the average.metrics=psnr",
-    ],
-    "generate_wide": ["Settings.iterations=2"],
-    "paint_to_image": ["Settings.iterations=2"],
-    "generate_variations": ["Settings.count=2", "Settings.iterations=2"],
-    "material_from_one_solve": ["Settings.iterations=2"],
-    "self_test": ["Settings.trials=1"],
-    "rebuild_from_another": ["Settings.quality=fast"],
-    "super_resolve": ["Settings.quality=fast", "Settings.neighbours=3"],
-    "score_a_clip": ["Patch Inpaint.iterations=1"],
-    "score_generation": [
-        *["PSin.count=2", "PSin.iterations=2", "Settings.count=2", "Settings.iterations=2"],
-        *["Score of PSin.samples=300", "Score of PSinOT.samples=300"],
-    ],
-    "psal_probe": [
-        *["Size.width=96", "Size.height=64", "KSampler.steps=4"],
-        *["Settings.tail=none", "Settings.windows=2", "Settings.samples=32"],
-    ],
-    "psal_in_stable_diffusion": [
-        *["Size.width=128", "Size.height=96", "KSampler.steps=4"],
-        *["Settings.minimum_tokens=64", "Settings.tolerance=0.5"],
-    ],
-    "score_a_fill": ["Settings.metrics=psnr,ssim,flip,coherence"],
-}
+LOADERS |= {"LoadVideo": "file", "InternalLoadModel": "name"}
 
 
 @pytest.fixture(scope="module")
@@ -106,11 +74,11 @@ def test_a_workflow_with_a_model_is_for_comfyui_and_says_so(path, tmp_path, caps
 def test_a_workflow_runs(path, tmp_path, monkeypatch, capsys):
     """Those that need a checkpoint of the user's: with a small model of random weights."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(host, "_user_data", lambda: tmp_path / "data")
     if path in SAMPLING:
         known = node_classes()
         monkeypatch.setattr(run, "node_classes", lambda: known | SMALL)
-    quick = [part for setting in QUICK.get(path.stem, []) for part in ("--set", setting)]
-    assert main(["run", str(path), "--json", *quick]) == 0, capsys.readouterr().err
+    assert main(["run", str(path), "--json", *quick(path)]) == 0, capsys.readouterr().err
     report = json.loads(capsys.readouterr().out)
     [result] = [output for output in report["outputs"] if output["node"] == "Result"]
     for file in result["files"]:

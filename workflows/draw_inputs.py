@@ -335,6 +335,28 @@ def moved_camera() -> np.ndarray:
     return np.asarray(view) / 255.0 * (0.93, 0.92, 0.9)
 
 
+def stain(side: int, centre: tuple[float, float], radius: float, seed: int) -> np.ndarray:
+    """A round patch with an uneven edge, True inside."""
+    y, x = grid(side, side)
+    y, x = y - centre[0], x - centre[1]
+    angle, waves = np.arctan2(y, x), np.random.default_rng(seed).normal(0, 0.03, (2, 5))
+    edge = 1 + sum(
+        a * np.cos(n * angle) + b * np.sin(n * angle) for n, (a, b) in enumerate(waves.T, 2)
+    )
+    return np.hypot(y, x) < radius * edge
+
+
+def cracks(side: int, seed: int) -> np.ndarray:
+    """Two long strokes that wander, True inside."""
+    rng, mask = np.random.default_rng(seed), Image.new("L", (side, side))
+    draw = ImageDraw.Draw(mask)
+    for start in (0.25, 0.6):
+        steps = rng.normal(0, side / 40, 60).cumsum() * 0.6
+        path = [(start * side + step, 0.2 * side + n * side / 100) for n, step in enumerate(steps)]
+        draw.line(path, fill=255, width=18, joint="curve")
+    return np.asarray(mask) > 0
+
+
 def save_clip(name: str, clip: np.ndarray, rate: int) -> None:
     """H.264 as every player shows it, at a quality that keeps the grain."""
     import av
@@ -365,6 +387,8 @@ def main() -> None:
             save(f"{name}/{index}.png", picture)
     save("cup_small.png", small_cup())
     save("coffee_moved.png", moved_camera())
+    for name, mask in {"hole": stain(512, (262, 250), 54, 3), "cracks": cracks(512, 4)}.items():
+        save(f"brick_{name}.png", mask[..., None].repeat(3, 2))
     clip, mask = pond()
     save_clip("pond.mp4", clip, 12)
     save("pond_mask.png", mask[..., None].repeat(3, 2))
