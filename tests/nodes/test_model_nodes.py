@@ -199,24 +199,24 @@ def graph(name: str) -> dict:
 
 
 def test_on_the_command_line(folder, capsys, monkeypatch):
-    path = save("brick")
-    job = canvas.write(folder, graph("brick.safetensors"))
+    path = save("wall")
+    job = canvas.write(folder, graph("wall.safetensors"))
     common = [str(job), "--json", "--output-dir", str(folder / "out")]
     assert main(["run", *common, "--models-dir", str(folder / "models")]) == 0
     [output] = json.loads(capsys.readouterr().out)["outputs"]
     assert output["text"] == model_words(trained_model())
     monkeypatch.setattr(host, "_user_data", lambda: folder / "data")
     assert main(["run", *common]) == 2
-    assert "there is no model 'brick.safetensors'" in capsys.readouterr().err
-    shutil.copy(path, folder / "brick.safetensors")  # beside the workflow
+    assert "there is no model 'wall.safetensors'" in capsys.readouterr().err
+    shutil.copy(path, folder / "wall.safetensors")  # beside the workflow
     assert main(["run", *common]) == 0
-    told = ["--set", "Model.name=models/brick.safetensors"]
+    told = ["--set", "Model.name=models/wall.safetensors"]
     monkeypatch.chdir(folder)
     assert main(["run", *common, *told]) == 0
     path.write_bytes(path.read_bytes()[:-9])
     capsys.readouterr()
     assert main(["run", *common, *told]) == 1
-    assert "brick.safetensors is no safetensors file, or a broken one" in capsys.readouterr().err
+    assert "wall.safetensors is no safetensors file, or a broken one" in capsys.readouterr().err
 
 
 def test_without_a_folder_given_models_are_the_user_s(tmp_path, monkeypatch):
