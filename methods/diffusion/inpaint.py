@@ -182,15 +182,10 @@ class Work:
         """Standard normal (n, C, h, w)."""
         device = self.known.device
         where = device if device.type == "cuda" else torch.device("cpu")  # others lack float64
-        number, channel = (
-            torch.arange(samples.start, samples.stop),
-            torch.arange(self.known.shape[1]),
-        )
-        counters = (
-            number.view(-1, 1, 1, 1), channel.view(1, -1, 1, 1), self.rows.view(1, 1, -1, 1),
-            self.columns.view(1, 1, 1, -1),
-        )  # fmt: skip
-        return random.normal_at(seed, t, *(each.to(where) for each in counters)).to(device)
+        number = torch.arange(samples.start, samples.stop, device=where)[:, None, None, None]
+        channel = torch.arange(self.known.shape[1], device=where)[:, None, None]
+        rows, columns = self.rows.to(where)[:, None], self.columns.to(where)
+        return random.normal_at(seed, t, number, channel, rows, columns).to(device)
 
     def picture(self, x0: Tensor) -> Tensor:
         """Values of the picture for those in [-1, 1]."""
