@@ -69,7 +69,7 @@ class Windows:
 
 def _places(known: Tensor, side: int) -> tuple[Tensor, bool]:
     """Number, top and left (P, 3) of the windows to draw from, and whether no hole is in them."""
-    share = F.avg_pool2d(known.double(), side, stride=1)[:, 0]
+    share = _shares(known, side)
     free = (share > 1 - 0.5 / side**2).nonzero()
     if len(free) >= min(ENOUGH, share.numel()):
         return free, True
@@ -77,6 +77,12 @@ def _places(known: Tensor, side: int) -> tuple[Tensor, bool]:
     if not len(some):
         some = (share >= min(LEAST_KNOWN, float(share.max()))).nonzero()
     return some, False
+
+
+def _shares(masks: Tensor, side: int) -> Tensor:
+    """(N, h, w) float64: the mean of masks (N, 1, H, W) over every window."""
+    rows = F.avg_pool2d(masks.double(), (side, 1), stride=1)  # an axis at a time: they are large
+    return F.avg_pool2d(rows, (1, side), stride=1)[:, 0]
 
 
 def _odds(places: Tensor, side: int, likeness: Tensor | None, focus: float) -> Tensor:
@@ -111,7 +117,7 @@ def _pieces(holes: Tensor, side: int, seed: int) -> Tensor:
     """
     generator = Generator().manual_seed(seed)
     around = F.pad(holes.cpu().float(), (side, side, side, side))
-    share = F.avg_pool2d(around.double(), side, stride=1)[:, 0]
+    share = _shares(around, side)
     places = (share >= min(LEAST_HIDDEN, float(share.max()))).nonzero()
     chosen = places[torch.randint(len(places), (2 * MOVES,), generator=generator)]
     cut = [around[n, :, y : y + side, x : x + side] for n, y, x in chosen.tolist()]
