@@ -26,7 +26,7 @@ from .settings import check_choice, check_least
 log = logging.getLogger(__name__)
 
 TILE = 320  # side of tiles without what is around them: a fifth of a second on one core
-PIXELS = {"cpu": 2**18, "cuda": 2**22}  # that the network is given at once
+PIXELS = {"cpu": 2**17, "cuda": 2**22}  # that the network is given at once
 BENDS = {"ancestral": 1.0, "ddim": 2.0, "dpm2": 2.0}  # of the levels of few steps
 BEYOND = 0.5  # share of the model's range by which a picture may exceed it and still be of it
 COLOURS = 3  # channels that a model of colours has beside an alpha that it does not touch
