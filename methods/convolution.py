@@ -1,11 +1,17 @@
 """A convolution whose first weights come from a generator of our own."""
 
+from typing import Literal
+
 import torch
 from torch import Generator, nn
 
 
 def seeded_convolution(
-    channels: int, out: int, generator: Generator, padding_mode: str = "zeros", size: int = 3
+    channels: int,
+    out: int,
+    generator: Generator,
+    padding_mode: Literal["zeros", "reflect"] = "zeros",
+    size: int = 3,
 ) -> nn.Conv2d:
     """Keeps the pictures' size; `size` is odd.
 

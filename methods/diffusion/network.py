@@ -30,7 +30,7 @@ class UNet(nn.Module):
 
         def convolution(channels: int, out: int) -> nn.Conv2d:
             made = seeded_convolution(channels, out, generator)
-            return made.to(memory_format=torch.channels_last)
+            return made.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
         self.first = convolution(settings.inputs, width)
         self.down = nn.ModuleList([pair(width) for _ in range(settings.levels)])
@@ -56,7 +56,9 @@ class UNet(nn.Module):
         the number of its level. What the network does not see is not looked at.
         """
         given = self._noise(x, sigma, level) if self.settings.noisy else []
-        given += [known, mask] if self.settings.conditional else []
+        if self.settings.conditional:
+            assert known is not None and mask is not None
+            given += [known, mask]
         joined = torch.cat(given, 1).contiguous(memory_format=torch.channels_last)
         features = relu(self.first(joined))
         skips = []
@@ -76,9 +78,12 @@ class UNet(nn.Module):
         block = str(depth)
         return self.attention[block](features, hole) if block in self.attention else features
 
-    def _noise(self, x: Tensor, sigma: Tensor, level: Tensor) -> list[Tensor]:
+    def _noise(self, x: Tensor | None, sigma: Tensor | None, level: Tensor | None) -> list[Tensor]:
         """The noisy picture, and planes that tell how noisy it is."""
-        told = sigma[:, None] if self.settings.noise_input == "plane" else code(level)
+        plane = self.settings.noise_input == "plane"
+        told = sigma if plane else level
+        assert x is not None and told is not None
+        told = told[:, None] if plane else code(told)
         return [x, told.to(x.dtype)[:, :, None, None].expand(-1, -1, *x.shape[2:])]
 
 

