@@ -241,7 +241,8 @@ class DiffusionInpaint(io.ComfyNode):
                 strip=strip,
                 callback=progress,
             )
-        words = f"{len(filled)} fills of {steps} steps: {meter.cost.words()}"
+        made = "1 fill" if len(filled) == 1 else f"{len(filled)} fills"
+        words = f"{made} of {steps} steps: {meter.cost.words()}"
         return io.NodeOutput(convert.to_image(filled), progress.scales(filled), words)
 
 

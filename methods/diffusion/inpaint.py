@@ -263,6 +263,7 @@ class _Told:
         marks = [round(i * (steps - 1) / max(1, count - 1)) for i in range(count)]
         self.marks = marks if done == 0 else []  # the strip is that of the first sample
         self.step = 0
+        progress.report(work.picture(work.known), 0, done)  # the first step can be interrupted too
 
     def __call__(self, t: int, x0: Tensor) -> None:
         if self.progress.callback is None:

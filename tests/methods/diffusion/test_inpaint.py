@@ -223,6 +223,14 @@ def test_the_callback_gets_a_strip_and_may_end_it():
         diffusion_inpaint(trained, image, mask, steps=9, callback=stop)
 
 
+def test_every_tile_can_be_interrupted(monkeypatch):
+    trained, image, mask = model(), picture((40, 48)), box((40, 48), (3, 37), (2, 44))
+    heard = []
+    monkeypatch.setattr(module, "TILE", 20)
+    diffusion_inpaint(trained, image, mask, steps=2, callback=lambda step: heard.append(step.done))
+    assert heard == [0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 2]  # six tiles, and an end of each
+
+
 def test_under_inference_mode_and_inputs_stay():
     image, mask = picture(), box()
     before = image.clone()
