@@ -185,6 +185,7 @@ class Progress:
     def __init__(self) -> None:
         self._scales: list[Tensor] = []
         self._last = 0.0
+        self._sent: Tensor | None = None
 
     def __call__(self, step: "Step") -> None:
         if step.level_done and step.image is not None:
@@ -192,8 +193,10 @@ class Progress:
         now = time.monotonic()
         if step.level_done or now - self._last >= self.INTERVAL:
             self._last = now
-            wanted = step.image is not None and host.wants_preview()
+            new = step.image is not None and step.image is not self._sent
+            wanted = new and host.wants_preview()
             host.progress(step.done, step.total, _preview(step.image) if wanted else None)
+            self._sent = step.image
 
     def scales(self, result: "Tensor") -> "Tensor":
         """IMAGE batch: every scale, coarsest first, enlarged to the last one's size."""

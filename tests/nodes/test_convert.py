@@ -155,6 +155,17 @@ def test_progress_is_told_but_not_at_every_step(watch):
     assert watch.told == [(1, 10), (10, 10)]
 
 
+def test_a_picture_is_sent_once(monkeypatch):
+    sent = []
+    monkeypatch.setattr(host, "wants_preview", lambda: True)
+    monkeypatch.setattr(host, "progress", lambda done, total, preview: sent.append(preview))
+    progress, shown = convert.Progress(), torch.zeros(1, 3, 4, 4)
+    for done in (1, 2):
+        progress(Step(done, 10, 0, 1, shown, True))
+    progress(step(3, level_done=True))
+    assert [picture is None for picture in sent] == [False, True, False]
+
+
 def test_cancel_reaches_the_method(watch):
     watch.cancel = True
     with pytest.raises(InterruptedError):
