@@ -17,7 +17,8 @@ from .sampling import sample
 from .settings import NetworkSettings, TrainingSettings, check_least
 from .training import EXTRA, Checkpoint, Run, Trainer, check_training, finished, span_of
 
-SETTLED = 10  # memories of the running average of weights in the training of an interval
+SETTLED = 5  # memories of the running average of weights in the training of an interval
+LEAST_KEPT = 0.9  # of the average in a step
 SAMPLE, PASSED = EXTRA + "sample", EXTRA + "passed"
 
 
@@ -30,7 +31,8 @@ def interval_inpaint(
     intervals: int = 20,
     steps: int | None = 2000,
     seconds: float | None = None,
-    asked: int = 5,
+    common: float = 0.5,
+    asked: int = 10,
     count: int = 1,
     seed: int = 0,
     start: Tensor | None = None,
@@ -42,7 +44,10 @@ def interval_inpaint(
     image: (1, C, H, W) floating, any finite range. mask: (1, 1, H, W) in [0, 1]; where it is
         exactly 0 the image comes back bit for bit.
     network, training: as of `train`; the noise levels that are trained are cut into `intervals`.
-    steps, seconds: of the whole training, as of `train`; each interval has an equal share.
+    steps, seconds: of the whole training, as of `train`. common: share of it in which all levels
+        are trained before the first interval; of the rest each interval has an equal part. The
+        thesis has none, for it trains thousands of steps in each: with a hundred, the first network
+        is too bad a start for all that follow.
     asked: times that the network is asked in an interval, of the levels there are; the thesis asks
         at every level.
     count, seed: samples and their noise. All of them go along, so that one training makes them.
@@ -54,6 +59,8 @@ def interval_inpaint(
     check_image(image, "image", batch=1)
     check_least("asked", asked, 1)
     check_least("count", count, 1)
+    if not 0 <= common < 1:
+        raise ValueError(f"common is {common:g}, has to be a share below 1")
     network = network or NetworkSettings(channels=image.shape[1])
     training = training or TrainingSettings()
     holes = check_training(image, mask, network, None)
@@ -72,10 +79,10 @@ def interval_inpaint(
         if work.start is not None and not run.extra:
             x = SCHEDULE.noised(work.start, training.first, x)
         for number in range(int(run.extra.get(PASSED, torch.zeros(()))), len(parts)):
-            first, last = trainer.levels = parts[number]
             run.extra = {SAMPLE: x.cpu(), PASSED: torch.tensor(float(number))}
-            while run.share < (number + 1) / len(parts):
-                run.step()
+            run.until(common)
+            first, last = trainer.levels = parts[number]
+            run.until(common + (1 - common) * (number + 1) / len(parts))
             x = _through(work, trainer, x, first, last, asked, fresh, run)
         trainer.read_losses()
         result = blended(image, share, work, x)
@@ -120,5 +127,5 @@ def _settled(
     """With an average of weights that forgets the intervals before."""
     if steps is None:
         return training
-    kept = max(0.0, 1 - SETTLED * len(parts) / steps)
+    kept = max(LEAST_KEPT, 1 - SETTLED * len(parts) / steps)
     return replace(training, average=min(training.average, kept))

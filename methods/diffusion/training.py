@@ -253,8 +253,7 @@ def train(
         trainer = Trainer(shell.scaled(images), holes, network, training, start)
         run = Run(trainer, steps, seconds, checkpoint, callback)
         try:
-            while run.share < 1:
-                run.step()
+            run.until(1.0)
             trainer.read_losses()
         except (KeyboardInterrupt, Exception):
             if interrupted is not None and trainer.losses:
@@ -304,6 +303,11 @@ class Run:
         """How much of the budget is spent."""
         by_steps = self.trainer.done / self.steps if self.steps else 0.0
         return max(by_steps, self.spent / self.seconds if self.seconds else 0.0)
+
+    def until(self, share: float) -> None:
+        """Train until so much of the budget is spent."""
+        while self.share < share - 1e-9:
+            self.step()
 
     def step(self) -> None:
         """A step of the training; keeps what there is if it is ended from outside."""
