@@ -273,7 +273,7 @@ class IntervalInpaint(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "asked",
-                    default=5,
+                    default=10,
                     min=1,
                     max=1000,
                     tooltip=(
@@ -293,6 +293,19 @@ class IntervalInpaint(io.ComfyNode):
                 asked_for.start_input(),
                 asked_for.noisiest_input(),
                 *asked_for.cost_inputs(),
+                io.Float.Input(
+                    "common",
+                    default=0.5,
+                    min=0.0,
+                    max=0.99,
+                    step=0.05,
+                    optional=True,
+                    tooltip=(
+                        "Share of the training in which all noise levels are learnt, before the "
+                        "first interval. 0, as in the thesis, needs thousands of steps for each "
+                        "interval."
+                    ),
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="images", tooltip="The fills of the picture."),
@@ -314,6 +327,7 @@ class IntervalInpaint(io.ComfyNode):
         start=None,
         watts=0.0,
         gco2_per_kwh=INTENSITY,
+        common=0.5,
         **settings,
     ):
         from ..methods.diffusion import interval_inpaint
@@ -324,7 +338,7 @@ class IntervalInpaint(io.ComfyNode):
         hole = convert.mask(mask, convert.size_of(image), device)
         fill = None if start is None else convert.image(start, device)
         network, training = asked_for.settings(picture.shape[1], **settings)
-        chosen = {"intervals": intervals, "asked": asked, "count": count}
+        chosen = {"intervals": intervals, "common": common, "asked": asked, "count": count}
         chosen |= {"steps": steps, "seconds": seconds or None, "seed": training.seed}
         tensors = {"picture": picture, "hole": hole} | ({} if fill is None else {"start": fill})
         with (

@@ -164,7 +164,7 @@ def learning_inputs() -> list:
         ),
         io.Float.Input(
             "learning_rate",
-            default=1e-3,
+            default=2e-3,
             min=1e-6,
             max=1.0,
             step=1e-4,

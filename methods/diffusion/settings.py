@@ -87,7 +87,7 @@ class TrainingSettings:
     focus: float = 0.0
     first: int = 999
     last: int = 0
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     average: float = 0.995
     precision: str = "auto"
     seed: int = 0

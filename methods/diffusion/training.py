@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ...backends import random
 from ..checks import check_image, check_mask, size_of
@@ -76,7 +77,7 @@ class Trainer:
         if start is not None:
             self.net.load_state_dict(start.weights)
         self.net.to(self.device)
-        self.parameters = list(self.net.parameters())
+        self.parameters: list[Tensor] = list(self.net.parameters())
         self.optimizer = torch.optim.Adam(
             self.parameters, training.learning_rate, fused=self.device.type != "mps"
         )
@@ -106,9 +107,7 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.parameters, GRADIENT)
         self.optimizer.step()
         kept = min(self.training.average, (1 + self.done) / (10 + self.done))
-        with torch.no_grad():
-            lerp = getattr(torch, "_foreach_lerp_")  # noqa: B009  one call for all, as Adam has it
-            lerp(self.average, self.parameters, 1 - kept)
+        get_ema_multi_avg_fn(kept)(self.average, self.parameters, self.done)
         self._unread.append(loss.detach())
         if len(self._unread) >= READ:
             self.read_losses()
