@@ -10,9 +10,10 @@ def needs_checkpoint(path: Path) -> bool:
 
 
 def trains(path: Path) -> bool:
-    """Does a workflow train a network, for minutes?"""
+    """Does a workflow train a network, or sample from one, for minutes?"""
     text = path.read_text(encoding="utf-8")
-    return any(f'"Internal{node}"' in text for node in ("TrainDiffusion", "IntervalInpaint"))
+    slow = ("TrainDiffusion", "DiffusionInpaint", "IntervalInpaint")
+    return any(f'"Internal{node}"' in text for node in slow)
 
 
 def canvas(nodes: list[dict], links: list[list]) -> dict:

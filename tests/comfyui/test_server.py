@@ -37,7 +37,7 @@ def listed(capsys):
 
 
 def shortened(path: Path) -> list[str]:
-    """What to set, so that workflows which train for minutes train for a moment."""
+    """What to set, so that workflows which work for minutes work for a moment."""
     return quick(path) if trains(path) else []
 
 
