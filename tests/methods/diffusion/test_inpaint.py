@@ -87,11 +87,12 @@ def test_known_pixels_come_back_and_grey_ones_are_blended():
     trained, image = model(), picture()
     mask = box() * 0.25
     mask[..., 10:12, 14:16] = 1
+    image[..., 10, 11] = -0.0  # known, beside the hole: its sign is a bit too
     made, whole = (
         diffusion_inpaint(trained, image, m, steps=4) for m in (mask, (mask > 0).float())
     )
     known = (mask == 0).expand_as(image)
-    assert torch.equal(made[known], image[known])
+    assert torch.equal(made[known].view(torch.int32), image[known].view(torch.int32))
     assert torch.allclose(made, image + mask * (whole - image), atol=1e-6)
 
 
