@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # torch is imported when a node runs, not when it is listed
 log = logging.getLogger(__name__)
 
 UNFINISHED = "unfinished"  # name of the model that a cancelled training leaves
+START_LEVEL = 300  # keeps the layout of a start, and makes its texture anew
 SAMPLERS = ["dpm2", "ddim", "ancestral"]
 TRAINED_LAYERS, SAMPLED_LAYERS = 24, 8  # features of full size that are held at once
 
@@ -167,12 +168,12 @@ class DiffusionInpaint(io.ComfyNode):
                 asked_for.start_input(),
                 io.Int.Input(
                     "start_level",
-                    default=NOISIEST,
+                    default=START_LEVEL,
                     min=0,
                     max=NOISIEST,
                     optional=True,
                     tooltip=(
-                        "How noisy the start is made. Lower keeps more of it; 999 keeps nothing. "
+                        "How noisy a start is made. Lower keeps more of it; 999 keeps nothing. "
                         "At most the noisiest level that the model was trained for."
                     ),
                 ),
@@ -209,7 +210,7 @@ class DiffusionInpaint(io.ComfyNode):
         seed,
         strip,
         start=None,
-        start_level=NOISIEST,
+        start_level=START_LEVEL,
         resamples=1,
         watts=0.0,
         gco2_per_kwh=INTENSITY,

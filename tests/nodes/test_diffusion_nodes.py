@@ -215,6 +215,16 @@ def test_a_changed_input_begins_anew(folders, monkeypatch):
         assert list((folders / "checkpoints").glob("*.safetensors")) == kept
 
 
+def test_the_start_level_says_how_much_of_a_start_stays():
+    image, mask, fill = picture(), hole(), picture(seed=4)
+    model = trained(image, mask)[0]
+    apart = []
+    for level in (0, 300, 999):
+        made = filled(model, image, mask, start=fill, start_level=level, steps=1)[0]
+        apart.append(float((made - filled(model, image, mask, steps=1)[0]).abs().max()))
+    assert apart[0] > apart[1] > apart[2]
+
+
 def test_a_fill_is_refined():
     image, mask = picture(), hole()
     model = trained(image, mask, noisiest=200)[0]
