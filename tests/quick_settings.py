@@ -34,7 +34,9 @@ QUICK = {
         *["Settings.minimum_tokens=64", "Settings.tolerance=0.5"],
     ],
     "train_and_fill_texture": [*SHORT, "Fill.steps=3"],
+    "train_on_line_drawings": [*SHORT, "Fill.steps=3"],
     "fill_with_saved_model": ["Settings.steps=3"],
+    "erase_line_drawing": ["Settings.steps=3"],
     "variants_and_variance": ["Settings.steps=3", "Settings.count=2"],
     "patch_versus_diffusion": [
         *[*SHORT, "Patches.iterations=1", "Diffusion.steps=3", "Refined.steps=2"],

@@ -419,9 +419,9 @@ def eraser() -> Image.Image:
     mask = Image.new("L", (SIDE * FINE,) * 2)
     pen = ImageDraw.Draw(mask)
     for line, width in (
-        (curve([(60, 40), (66, 48), (60, 54), (70, 60)]), 9),
-        (curve([(26, 52), (31, 60), (36, 66)]), 8),
-        (curve([(82, 78), (88, 72), (93, 70)]), 9),
+        (curve([(60, 40), (66, 48), (60, 54), (70, 60)]), 5),
+        (curve([(26, 52), (31, 60), (36, 66)]), 5),
+        (curve([(82, 78), (88, 72), (93, 70)]), 5),
     ):
         for x, y in line * UNIT:
             r = width * UNIT / 2
@@ -437,10 +437,8 @@ ERASED_IN: dict[str, Callable[[], Page]] = {"bird": bird, "mushrooms": mushrooms
 
 
 def main() -> None:
-    (INPUTS / "lines").mkdir(parents=True, exist_ok=True)
-    for name, drawn in LEARNT_FROM.items():
-        drawn().picture().save(INPUTS / "lines" / f"{name}.png", optimize=True)
-    for name, drawn in ERASED_IN.items():
+    INPUTS.mkdir(exist_ok=True)
+    for name, drawn in (LEARNT_FROM | ERASED_IN).items():
         drawn().picture().save(INPUTS / f"lines_{name}.png", optimize=True)
     eraser().save(INPUTS / "lines_eraser.png", optimize=True)
 
