@@ -42,7 +42,7 @@ def run(runs: Runs, name: str, seed: int, levels: tuple[int, ...], steps: int, k
 
 def fields(model: TrainedModel, image: torch.Tensor, mask: torch.Tensor, seed: int) -> torch.Tensor:
     """Where the blocks look, by noise level."""
-    levels, known = SCHEDULE.levels(50), model.scaled(image) * (1 - mask)
+    levels, known = SCHEDULE.levels(50), model.scale.scaled(image) * (1 - mask)
     network, draw = model.build(), torch.Generator().manual_seed(seed)
     noise = torch.randn(known.shape, generator=draw)
     strip = FieldStrip(network, levels[:: len(levels) // SHOWN])

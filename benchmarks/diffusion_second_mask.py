@@ -19,8 +19,9 @@ from torch import Tensor
 
 from internal_methods.methods.diffusion.likeness import likeness
 from internal_methods.methods.diffusion.model import TrainedModel
+from internal_methods.methods.diffusion.scale import Scale
 from internal_methods.methods.diffusion.settings import NetworkSettings, TrainingSettings
-from internal_methods.methods.diffusion.training import Run, Trainer, finished, span_of
+from internal_methods.methods.diffusion.training import Run, Trainer, finished
 from internal_methods.methods.diffusion.windows import Windows
 from internal_methods.methods.masks import brush_masks
 
@@ -41,9 +42,9 @@ def holes() -> dict[str, Tensor]:
 def trained(image: Tensor, hidden: Tensor, mine: Tensor, steps: int, settings) -> TrainedModel:
     """For the hole `mine`, without what is hidden."""
     network = NetworkSettings()
-    shell = TrainedModel(network, settings, {}, span_of(image, hidden))
-    scaled = shell.scaled(image)
-    trainer = Trainer(scaled, hidden, network, settings)
+    shell = TrainedModel(network, settings, {}, Scale.of(image, hidden))
+    trainer = Trainer(shell, image, hidden)
+    scaled = trainer.images
     side = trainer.windows.side
     alike = likeness(scaled * (1 - hidden), mine, side) if settings.focus else None
     trainer.windows = Windows(scaled, hidden, settings, side, alike)

@@ -35,12 +35,12 @@ def hole() -> torch.Tensor:
 
 def error(model: TrainedModel, image: torch.Tensor, mask: torch.Tensor) -> float:
     """Of what the model predicts where the mask is, which it never saw, in values of [0, 1]."""
-    schedule, clean = Schedule(), model.scaled(image)
+    schedule, clean = Schedule(), model.scale.scaled(image)
     denoise, errors = model.denoiser(clean, mask, "cpu"), []
     for t in LEVELS:
         noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(t))
         predicted = denoise(schedule.noised(clean, t, noise), t).clamp(-1, 1)
-        wrong = (model.unscaled(predicted) - image)[mask.expand_as(image) > 0]
+        wrong = (model.scale.unscaled(predicted) - image)[mask.expand_as(image) > 0]
         errors.append(float(wrong.square().mean()))
     return sum(errors) / len(errors)
 

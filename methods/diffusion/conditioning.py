@@ -28,7 +28,7 @@ def conditioned(
 ) -> Denoise:
     """`denoise` with what is known in the place of what the hole's surroundings are in x.
 
-    known: pictures in [-1, 1] and masks, 1 = unknown. noise: of what is known at a level.
+    known: pictures and masks, 1 = unknown. noise: of what is known at a level.
     fresh: the noise of a level is its own, as in an ancestral sampling; otherwise it is the same
         one at all levels, that of -1, as along the path of a deterministic one.
     What comes back has the known pixels as they are.
@@ -55,13 +55,13 @@ def sample_conditioned(
     sampler: str = "ancestral",
     jump: int = JUMP,
     times: int = 1,
-    clip: bool = True,
+    clip: tuple[float, float] | None = (-1.0, 1.0),
     callback: Seen | None = None,
 ) -> Tensor:
     """`sample` with an unconditional network: x with its hole filled to suit what is known.
 
     denoise: of the network, which is not told of the hole. levels, stop, sampler, clip, callback:
-        see `sample`. known: pictures (B or 1, C, H, W) in [-1, 1] and masks (B or 1, 1, H, W), 1 =
+        see `sample`. known: pictures (B or 1, C, H, W) and masks (B or 1, 1, H, W), 1 =
         unknown.
     times: how often each `jump` levels are gone through, 1 = once; each time x is made as noisy
         again as it was before them. Takes `times` times as long.

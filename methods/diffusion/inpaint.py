@@ -21,6 +21,7 @@ from ..steps import Callback, Progress
 from .conditioning import JUMP, sample_conditioned
 from .model import SCHEDULE, TrainedModel, denoiser
 from .sampling import SAMPLERS, Denoise, sample
+from .scale import Scale
 from .settings import check_choice, check_least
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,6 @@ log = logging.getLogger(__name__)
 TILE = 320  # side of tiles without what is around them: a fifth of a second on one core
 PIXELS = {"cpu": 2**17, "cuda": 2**22}  # that the network is given at once
 BENDS = {"ancestral": 1.0, "ddim": 2.0, "dpm2": 2.0}  # of the levels of few steps
-BEYOND = 0.5  # share of the model's range by which a picture may exceed it and still be of it
 COLOURS = 3  # channels that a model of colours has beside an alpha that it does not touch
 
 Box = tuple[slice, slice]
@@ -132,11 +132,11 @@ class _Tile:
 
 @dataclass(frozen=True)
 class Work:
-    """The part of one picture that is worked on, its values in [-1, 1].
+    """The part of one picture that is worked on, its values scaled.
 
     Sides that the network's poolings do not divide are continued by their mirror image, holes too.
     known: (1, C, h, w), 0 in the hole. hole: (1, 1, h, w) bool. start: (1, C, h, w) or None.
-    rows, columns: int64, their places in the picture. bounds: the values that are -1 and 1.
+    rows, columns: int64, their places in the picture. scale: of the values.
     """
 
     known: Tensor
@@ -144,13 +144,13 @@ class Work:
     start: Tensor | None
     rows: Tensor
     columns: Tensor
-    bounds: tuple[float, float]
+    scale: Scale
     tiles: list[_Tile]
 
     @classmethod
     def of(cls, model: TrainedModel, image: Tensor, hole: Tensor, start: Tensor | None):
         colours, network = model.network.channels, model.network
-        bounds = _bounds(image[:, :colours].masked_select(~hole), model.span)
+        scale = model.scale.suiting(image[:, :colours].masked_select(~hole))
         rows, columns = (_mirrored(side, network.multiple, hole.device) for side in hole.shape[2:])
         whole = hole[:, :, rows[:, None], columns]
         margin = network.receptive_field
@@ -162,13 +162,13 @@ class Work:
         hidden = hole[:, :, near[:, None], across]
 
         def scaled(values: Tensor) -> Tensor:
-            return _scaled(values[part].float(), *bounds)
+            return scale.scaled(values[part].float())
 
         known = torch.where(hidden, 0.0, scaled(image))
         start = None if start is None else torch.where(hidden, scaled(start), known)
         places = [torch.arange(b.start, b.stop, device=hole.device) for b in box]
         tiles = _tiles(hidden, margin, network.multiple)
-        return cls(known, hidden, start, places[0], places[1], bounds, tiles)
+        return cls(known, hidden, start, places[0], places[1], scale, tiles)
 
     @property
     def pixels(self) -> int:
@@ -188,9 +188,8 @@ class Work:
         return random.normal_at(seed, t, number, channel, rows, columns).to(device)
 
     def picture(self, x0: Tensor) -> Tensor:
-        """Values of the picture for those in [-1, 1]."""
-        low, high = self.bounds
-        return (x0 + 1) * ((high - low) / 2) + low
+        """Values of the picture for scaled ones."""
+        return self.scale.unscaled(x0)
 
 
 def _levels(
@@ -215,7 +214,7 @@ def _levels(
 
 
 def _samples(model: TrainedModel, work: Work, plan: _Plan, part: range, told: "_Told") -> Tensor:
-    """The samples (n, C, h, w) with the numbers of `part`, in [-1, 1]."""
+    """The samples (n, C, h, w) with the numbers of `part`, scaled."""
     seen = (work.known, work.hole.float())
     net, denoisers = model.build(work.known.device), []
     for tile in work.tiles:
@@ -236,6 +235,7 @@ def _samples(model: TrainedModel, work: Work, plan: _Plan, part: range, told: "_
         levels=plan.levels,
         sampler=plan.sampler,
         known=(work.known, work.hole),
+        clip=work.scale.limits,
         noise=fresh,
         callback=told,
     )
@@ -291,19 +291,6 @@ def blended(image: Tensor, share: Tensor, work: Work, x0: Tensor) -> Tensor:
     mixed = torch.where(part >= 1, fill, inside + part * (fill - inside))
     inside.copy_(torch.where(part > 0, mixed, inside))
     return filled
-
-
-def _bounds(known: Tensor, span: tuple[float, float]) -> tuple[float, float]:
-    """The values that become -1 and 1: the model's, or those of a picture far beyond them."""
-    low, high = (float(v) for v in known.aminmax()) if known.numel() else span
-    slack = BEYOND * (span[1] - span[0])
-    if span[0] - slack <= low and high <= span[1] + slack:
-        return span
-    return low, high if high > low else low + 1.0
-
-
-def _scaled(values: Tensor, low: float, high: float) -> Tensor:
-    return (values - low) * (2 / (high - low)) - 1
 
 
 def _mirrored(side: int, multiple: int, device: torch.device) -> Tensor:

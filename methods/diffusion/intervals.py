@@ -14,8 +14,9 @@ from ..steps import Callback
 from .inpaint import Work, blended, tiled
 from .model import SCHEDULE, TrainedModel, denoiser
 from .sampling import sample
+from .scale import Scale
 from .settings import NetworkSettings, TrainingSettings, check_least
-from .training import EXTRA, Checkpoint, Run, Trainer, check_training, finished, span_of
+from .training import EXTRA, Checkpoint, Run, Trainer, check_training, finished
 
 SETTLED = 5  # memories of the running average of weights in the training of an interval
 LEAST_KEPT = 0.9  # of the average in a step
@@ -70,9 +71,10 @@ def interval_inpaint(
     with torch.inference_mode(False), torch.enable_grad():
         picture, holes = image.detach().clone().float(), holes.clone()
         share = mask.detach().clone()
-        shell = TrainedModel(network, training, {}, span_of(picture, holes))
+        settled = _settled(training, steps, parts)
+        shell = TrainedModel(network, settled, {}, Scale.of(picture, holes))
         work = Work.of(shell, picture, share > 0, None if start is None else start.clone())
-        trainer = Trainer(shell.scaled(picture), holes, network, _settled(training, steps, parts))
+        trainer = Trainer(shell, picture, holes)
         run = Run(trainer, steps, seconds, checkpoint, callback)
         fresh = partial(work.noise, seed, range(count))
         x = run.extra.get(SAMPLE, fresh(SCHEDULE.steps)).to(picture)
@@ -109,6 +111,7 @@ def _through(
             stop=last - 1,
             noise=fresh,
             known=(work.known, work.hole),
+            clip=work.scale.limits,
         )
 
 

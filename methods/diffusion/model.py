@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from .network import UNet
+from .scale import Scale
 from .schedule import Schedule
 from .settings import NetworkSettings, TrainingSettings, read
 
@@ -16,15 +17,15 @@ SCHEDULE = Schedule()
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """weights: float32 on the CPU, by the names of the network's parameters. span: the values of
-    the training pictures that became -1 and 1. provenance: what it was trained on and how, fit for
-    JSON. losses: of every step.
+    """weights: float32 on the CPU, by the names of the network's parameters. scale: of the values
+    of the training pictures. provenance: what it was trained on and how, fit for JSON. losses: of
+    every step.
     """
 
     network: NetworkSettings
     training: TrainingSettings
     weights: dict[str, Tensor]
-    span: tuple[float, float] = (0.0, 1.0)
+    scale: Scale = field(default_factory=Scale)
     provenance: dict[str, Any] = field(default_factory=dict)
     losses: list[float] = field(default_factory=list)
 
@@ -37,26 +38,16 @@ class TrainedModel:
     def denoiser(
         self, known: Tensor, mask: Tensor, device: torch.device | str
     ) -> Callable[[Tensor, int], Tensor]:
-        """What the network takes a noisy picture x_t, (B, C, H, W) in [-1, 1] and noise, to show.
+        """What the network takes a noisy picture x_t, (B, C, H, W), to show.
 
-        known: (1 or B, C, H, W) in [-1, 1], looked at where mask (1 or B, 1, H, W) is 0.
+        known: (1 or B, C, H, W), scaled, looked at where mask (1 or B, 1, H, W) is 0.
         """
         return denoiser(self.build(device), self.training.prediction, known, mask)
-
-    def scaled(self, image: Tensor) -> Tensor:
-        """From the values of pictures to [-1, 1]."""
-        low, high = self.span
-        return (image - low) * (2 / (high - low)) - 1
-
-    def unscaled(self, image: Tensor) -> Tensor:
-        """From [-1, 1] to the values of pictures."""
-        low, high = self.span
-        return (image + 1) * ((high - low) / 2) + low
 
     def to_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors, and all else fit for JSON; what `from_dict` takes."""
         described = {"network": asdict(self.network), "training": asdict(self.training)}
-        described |= {"span": list(self.span), "provenance": self.provenance}
+        described |= {"scale": asdict(self.scale), "provenance": self.provenance}
         return self.weights | {LOSSES: torch.tensor(self.losses, dtype=torch.float32)}, described
 
     @classmethod
@@ -69,7 +60,7 @@ class TrainedModel:
                 network=read(NetworkSettings, described["network"]),
                 training=read(TrainingSettings, described["training"]),
                 weights=weights,
-                span=tuple(described["span"]),
+                scale=read(Scale, described["scale"]),
                 provenance=described["provenance"],
                 losses=losses,
             )

@@ -27,7 +27,7 @@ def preview(trainer: "Trainer") -> Tensor:
     noise = torch.randn(clean.shape, generator=Generator().manual_seed(0)).to(clean)
     first, last = trainer.levels
     levels = SCHEDULE.levels(STEPS, first, last)
-    net = trainer.averaged()
+    net, scale = trainer.averaged(), trainer.shell.scale
     denoise = denoiser(net, trainer.training.prediction, clean, hole)
     x = SCHEDULE.noised(clean * (1 - hole), first, noise)
     with torch.no_grad():
@@ -39,8 +39,10 @@ def preview(trainer: "Trainer") -> Tensor:
             sampler="ddim",
             noise=lambda _: noise,
             known=(clean, hole),
+            clip=scale.limits,
         )
-    shown = ((filled + 1) / 2).clamp(0, 1)[:, :3]
+    low, high = scale.low, scale.high
+    shown = ((scale.unscaled(filled) - min(low, 0)) / max(high, 1, high - low)).clamp(0, 1)[:, :3]
     return _with_curve(shown, trainer.losses)
 
 

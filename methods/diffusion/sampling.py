@@ -31,19 +31,19 @@ def sample(
     stop: int = -1,
     sampler: str = "ancestral",
     known: tuple[Tensor, Tensor] | None = None,
-    clip: bool = True,
+    clip: tuple[float, float] | None = (-1.0, 1.0),
     callback: Seen | None = None,
 ) -> Tensor:
     """Take x, a picture as noisy as the first of `levels`, through them down to `stop`.
 
-    denoise: called once a level. x: (B, C, H, W), pictures in [-1, 1] and noise.
+    denoise: called once a level. x: (B, C, H, W), pictures, scaled to about [-1, 1], and noise.
     levels: falling, at which `denoise` is asked; the last step ends at `stop`, -1 = without noise.
     sampler: "ancestral" (Ho et al. 2020), fresh noise in every step; "ddim" (Song et al. 2021,
         arXiv:2010.02502), none; "dpm2", a solver of second order for the same path (DPM-Solver++
         2M, Lu et al. 2022, arXiv:2211.01095), which needs the fewest steps.
-    known: pictures in [-1, 1] and masks, 1 = unknown; each x0 gets back what is known of it.
+    known: pictures of that scale and masks, 1 = unknown; each x0 gets back what is known of it.
     noise: asked for by "ancestral" alone, by the level that is left; the last step to -1 has none.
-    clip: keep each x0 in [-1, 1]. callback: hears of each x0; may raise to end the work.
+    clip: least and greatest value of each x0. callback: hears of each x0; may raise to end it all.
     Returns x as noisy as `stop`. Going on from there with the levels below equals one run, bit for
     bit, except that "dpm2" begins anew with a step of first order.
     Raises ValueError for an unknown sampler, and for levels that do not fall.
@@ -53,8 +53,8 @@ def sample(
     previous: tuple[int, Tensor] | None = None
     for t, s in steps_of(levels, stop):
         x0 = denoise(x, t)
-        if clip:
-            x0 = x0.clamp(-1, 1)
+        if clip is not None:
+            x0 = x0.clamp(*clip)
         if known is not None and hole is not None:
             x0 = torch.where(hole, x0, known[0])
         if callback is not None:

@@ -25,6 +25,7 @@ from .model import SCHEDULE, TrainedModel
 from .network import UNet
 from .preview import preview
 from .provenance import provenance
+from .scale import Scale
 from .settings import NetworkSettings, TrainingSettings
 from .windows import Windows
 
@@ -53,21 +54,21 @@ class Checkpoint(Protocol):
 class Trainer:
     """A network in training: its windows, its optimiser, the running average of its weights.
 
-    images: (N, C, H, W) in [-1, 1]. holes: (N, 1, H, W), 1 = neither shown nor learnt from. levels:
-    the noise levels that are trained, noisiest first; may be changed between steps. All randomness
-    of a step follows from the seed and its number.
+    shell: the model that is to be, without weights. images: (N, C, H, W). holes: (N, 1, H, W), 1 =
+    neither shown nor learnt from. levels: the noise levels that are trained, noisiest first; may be
+    changed between steps. All randomness of a step follows from the seed and its number.
     """
 
     def __init__(
         self,
+        shell: TrainedModel,
         images: Tensor,
         holes: Tensor,
-        network: NetworkSettings,
-        training: TrainingSettings,
         start: TrainedModel | None = None,
     ):
-        self.training, self.device = training, images.device
-        images, holes = large_enough(images, holes, network.multiple)
+        network, training = shell.network, shell.training
+        self.shell, self.training, self.device = shell, training, images.device
+        images, holes = large_enough(shell.scale.scaled(images), holes, network.multiple)
         self.images, self.holes = images, holes
         sides = [side // network.multiple * network.multiple for side in images.shape[2:]]
         side = min(max(training.window // network.multiple, 1) * network.multiple, *sides)
@@ -247,9 +248,9 @@ def train(
     holes = check_training(images, mask, network, start)
     with torch.inference_mode(False), torch.enable_grad():
         images, holes = images.detach().clone().float(), holes.clone()
-        span = start.span if start is not None else span_of(images, holes)
-        shell = TrainedModel(network, training, {}, span)
-        trainer = Trainer(shell.scaled(images), holes, network, training, start)
+        scale = start.scale if start is not None else Scale.of(images, holes)
+        shell = TrainedModel(network, training, {}, scale)
+        trainer = Trainer(shell, images, holes, start)
         run = Run(trainer, steps, seconds, checkpoint, callback)
         try:
             run.until(1.0)
@@ -379,13 +380,6 @@ def check_training(
             "fill the hole with that colour"
         )
     return holes
-
-
-def span_of(images: Tensor, holes: Tensor) -> tuple[float, float]:
-    """Least and greatest value of what is known; [0, 1] for pictures that use most of it."""
-    known = images[(holes == 0).expand_as(images)]
-    low, high = float(known.min()), float(known.max())
-    return (0.0, 1.0) if low >= 0 and high <= 1 and high - low >= 0.5 else (low, high)
 
 
 def finished(shell: TrainedModel, run: Run, images: Tensor, holes: Tensor) -> TrainedModel:

@@ -182,7 +182,7 @@ def test_a_network_with_blocks_starts_as_the_plain_one_and_learns_in_its_own_way
     assert all(torch.equal(v, again.weights[n]) for n, v in model.weights.items())
     assert any(not torch.equal(v, model.weights[n]) for n, v in other.weights.items())
     assert model.weights["attention.2.output.weight"].abs().sum() > 0
-    known = model.scaled(image) * (1 - mask)
+    known = model.scale.scaled(image) * (1 - mask)
     with torch.inference_mode():
         x0 = model.denoiser(known, mask, "cpu")(torch.zeros(2, 3, 40, 48), 500)
     assert x0.shape == (2, 3, 40, 48) and bool(x0.isfinite().all())

@@ -62,7 +62,7 @@ def truth() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def filled(count: int, steps: int = 100, **options) -> torch.Tensor:
-    noise, settings = noise_of(count), {"clip": False, "known": row(), **options}
+    noise, settings = noise_of(count), {"clip": None, "known": row(), **options}
     levels = SCHEDULE.levels(steps)
     return sample_conditioned(denoise, noise(-7), SCHEDULE, levels=levels, noise=noise, **settings)
 
@@ -100,7 +100,7 @@ def test_one_round_is_the_plain_sampler_asked_with_what_is_known():
     noise, levels = noise_of(4), SCHEDULE.levels(12)
     number = SCHEDULE.steps + 1
     told = conditioned(denoise, SCHEDULE, row(), lambda t: noise(number + t))
-    wanted = sample(told, noise(-7), SCHEDULE, levels=levels, noise=noise, known=row(), clip=False)
+    wanted = sample(told, noise(-7), SCHEDULE, levels=levels, noise=noise, known=row(), clip=None)
     assert torch.equal(filled(4, steps=12, jump=5), wanted)
 
 

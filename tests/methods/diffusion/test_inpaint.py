@@ -13,6 +13,7 @@ from internal_methods.methods.diffusion.inpaint import diffusion_inpaint
 from internal_methods.methods.diffusion.model import SCHEDULE, TrainedModel
 from internal_methods.methods.diffusion.network import UNet
 from internal_methods.methods.diffusion.sampling import sample
+from internal_methods.methods.diffusion.scale import Scale
 from internal_methods.methods.diffusion.settings import NetworkSettings, TrainingSettings
 
 
@@ -189,7 +190,7 @@ def test_other_ranges_and_types():
     assert torch.allclose(wide, made * 300 - 100, atol=1e-2)
     double = diffusion_inpaint(trained, image.double(), mask, steps=3)
     assert double.dtype == torch.float64 and torch.allclose(double.float(), made, atol=1e-5)
-    shifted = replace(trained, span=(-100.0, 200.0))
+    shifted = replace(trained, scale=Scale(50.0, 150.0, -100.0, 200.0))
     assert torch.allclose(diffusion_inpaint(shifted, image * 300 - 100, mask, steps=3), wide)
     flat = diffusion_inpaint(trained, torch.full_like(image, 40.0), mask, steps=3)
     assert bool(torch.isfinite(flat).all()) and float(flat.max()) <= 41

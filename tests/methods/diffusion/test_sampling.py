@@ -38,7 +38,7 @@ def noises(shape, seed=0, dtype=torch.float64):
 
 
 def run(x, levels, sampler="ancestral", function=denoise, **options):
-    options = {"clip": False, "noise": noises(x.shape, dtype=x.dtype)} | options
+    options = {"clip": None, "noise": noises(x.shape, dtype=x.dtype)} | options
     return sample(function, x, SCHEDULE, levels=levels, sampler=sampler, **options)
 
 
@@ -82,7 +82,7 @@ def test_the_error_falls_with_the_order_of_the_solver(sampler, order):
         levels = range(first, stop, -(first - stop) // count)
         made = sample(
             lambda x, t: denoise(x, t, DENSE), x, DENSE, levels=levels, stop=stop, sampler=sampler,
-            clip=False, noise=noises(x.shape),
+            clip=None, noise=noises(x.shape),
         )  # fmt: skip
         errors.append(float((made - wanted).abs().max()))
     for more, fewer in zip(errors, errors[1:], strict=False):
@@ -145,7 +145,8 @@ def test_known_pixels_are_put_back_at_every_level(sampler):
 def test_estimates_are_clipped(sampler):
     seen = []
     run(
-        start(), [999, 500, 0], sampler, function=lambda x, t: 3 * torch.ones_like(x), clip=True,
+        start(), [999, 500, 0], sampler, clip=(-1.0, 1.0),
+        function=lambda x, t: 3 * torch.ones_like(x),
         callback=lambda t, x0: seen.append(x0),
     )  # fmt: skip
     assert all(bool((x0 == 1).all()) for x0 in seen)
