@@ -392,5 +392,5 @@ def _keep(model: "TrainedModel") -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         save_model(path_for(folder, UNFINISHED, overwrite=True), model)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         log.warning("the model of the cancelled training was not saved: %s", error)

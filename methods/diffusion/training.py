@@ -256,7 +256,7 @@ def train(
             run.until(1.0)
             trainer.read_losses()
         except (KeyboardInterrupt, Exception):
-            if interrupted is not None and trainer.losses:
+            if interrupted is not None and trainer.sound() and trainer.losses:
                 interrupted(finished(shell, run, images, holes))
             raise
         return finished(shell, run, images, holes)

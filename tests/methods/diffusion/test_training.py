@@ -204,9 +204,11 @@ def test_a_training_needs_an_end():
         train(picture(), **SEEN)
 
 
-def test_a_loss_that_is_no_number_stops_it():
+def test_a_loss_that_is_no_number_stops_it_and_is_not_kept():
+    told, kept = [], Kept()
     with pytest.raises(ValueError, match="loss of step .* lower the learning rate"):
         train(
-            picture(), hole(), steps=200, network=SMALL,
+            picture(), hole(), steps=200, network=SMALL, interrupted=told.append, checkpoint=kept,
             training=replace(QUICK, learning_rate=1e30),
         )  # fmt: skip
+    assert not told and kept.held is None
