@@ -70,7 +70,7 @@ def fills(method: str, image: torch.Tensor, seed: int, steps: int) -> dict:
     training = replace(training, seed=seed)
     if method == "interval":
         filled, model = interval_inpaint(
-            given, mask, network=network, training=training, steps=steps, asked=50, seed=seed
+            given, mask, network=network, training=training, steps=steps, asked=200, seed=seed
         )
         whole = time.perf_counter() - start
         return {"interval": (filled, 0.0), "training": whole}

@@ -264,22 +264,23 @@ class IntervalInpaint(io.ComfyNode):
                 io.Mask.Input("mask", tooltip=MASK_TOOLTIP),
                 io.Int.Input(
                     "intervals",
-                    default=20,
+                    default=5,
                     min=1,
                     max=1000,
                     tooltip=(
                         "Parts that the 1000 noise levels are cut into. More makes the network "
-                        "better at each, with fewer steps for it."
+                        "better at each, with fewer steps for it. The thesis has 20, and "
+                        "thousands of steps for each."
                     ),
                 ),
                 io.Int.Input(
                     "asked",
-                    default=10,
+                    default=40,
                     min=1,
                     max=1000,
                     tooltip=(
                         "Times that the network is asked in each interval, of the levels there "
-                        "are: 50 of 20 intervals. The thesis asks at every level."
+                        "are: 200 of 5 intervals. The thesis asks at every level."
                     ),
                 ),
                 io.Int.Input(
@@ -296,7 +297,7 @@ class IntervalInpaint(io.ComfyNode):
                 *asked_for.cost_inputs(),
                 io.Float.Input(
                     "common",
-                    default=0.5,
+                    default=0.75,
                     min=0.0,
                     max=0.99,
                     step=0.05,
@@ -328,7 +329,7 @@ class IntervalInpaint(io.ComfyNode):
         start=None,
         watts=0.0,
         gco2_per_kwh=INTENSITY,
-        common=0.5,
+        common=0.75,
         **settings,
     ):
         from ..methods.diffusion import interval_inpaint

@@ -29,11 +29,11 @@ def interval_inpaint(
     *,
     network: NetworkSettings | None = None,
     training: TrainingSettings | None = None,
-    intervals: int = 20,
+    intervals: int = 5,
     steps: int | None = 2000,
     seconds: float | None = None,
-    common: float = 0.5,
-    asked: int = 10,
+    common: float = 0.75,
+    asked: int = 40,
     count: int = 1,
     seed: int = 0,
     start: Tensor | None = None,
@@ -47,8 +47,8 @@ def interval_inpaint(
     network, training: as of `train`; the noise levels that are trained are cut into `intervals`.
     steps, seconds: of the whole training, as of `train`. common: share of it in which all levels
         are trained before the first interval; of the rest each interval has an equal part. The
-        thesis has none, for it trains thousands of steps in each: with a hundred, the first network
-        is too bad a start for all that follow.
+        thesis has none, and 20 intervals, for it trains thousands of steps in each: with less than
+        a hundred, the first networks are too bad a start for all that follow.
     asked: times that the network is asked in an interval, of the levels there are; the thesis asks
         at every level.
     count, seed: samples and their noise. All of them go along, so that one training makes them.
