@@ -133,8 +133,7 @@ def table(arguments: argparse.Namespace) -> None:
             found.setdefault(name, {}).setdefault(file.name.split("-")[0], []).append(values)
     told = {}
     for name, pictures in found.items():
-        every = {picture: _columns(runs) for picture, runs in pictures.items()}
-        told[name] = {"all": _columns([run for runs in pictures.values() for run in runs]), **every}
+        told[name] = {picture: _columns(runs) for picture, runs in pictures.items()}
     for picture in PICTURES:
         rows = [arguments.runs / f"{picture}-{name}-0.png" for name in found]
         there = [load(row) for row in rows if row.exists()]
