@@ -256,8 +256,8 @@ class IntervalInpaint(io.ComfyNode):
             category="internal/inpainting",
             description=(
                 "Trains and fills in turn: a tiny network learns the noisiest levels, takes the "
-                "fill through them, learns the next, and so on. Better than one training for all "
-                "levels in the same time, and good for this hole alone."
+                "fill through them, learns the next, and so on. Made for long trainings; good for "
+                "this hole alone."
             ),
             inputs=[
                 io.Image.Input("image", tooltip="The picture; an alpha channel is filled too."),

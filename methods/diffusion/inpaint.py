@@ -7,7 +7,6 @@ sample, the noise level and the place in the picture.
 """
 
 import logging
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,9 +16,10 @@ from torch import Tensor
 from ...backends import random
 from ..checks import check_image, check_mask
 from ..morphology import bounding_box
-from ..steps import Callback, Progress
+from ..steps import Callback, Poll, Progress
 from .conditioning import JUMP, sample_conditioned
 from .model import SCHEDULE, TrainedModel, denoiser
+from .network import UNet
 from .sampling import SAMPLERS, Denoise, sample
 from .scale import Scale
 from .settings import check_choice, check_least
@@ -215,11 +215,6 @@ def _levels(
 
 def _samples(model: TrainedModel, work: Work, plan: _Plan, part: range, told: "_Told") -> Tensor:
     """The samples (n, C, h, w) with the numbers of `part`, scaled."""
-    seen = (work.known, work.hole.float())
-    net, denoisers = model.build(work.known.device), []
-    for tile in work.tiles:
-        known, unknown = (each[(..., *tile.outer)] for each in seen)
-        denoisers.append(denoiser(net, model.training.prediction, known, unknown))
     fresh = partial(work.noise, plan.seed, part)
     x = fresh(SCHEDULE.steps)
     if work.start is not None:
@@ -229,7 +224,7 @@ def _samples(model: TrainedModel, work: Work, plan: _Plan, part: range, told: "_
         draw = partial(sample_conditioned, times=plan.times)
         draw = partial(draw, jump=JUMP if plan.times > 1 else len(plan.levels))
     return draw(
-        tiled(work, denoisers, told.poll),
+        tiled(work, model.build(work.known.device), model.training.prediction, told.poll),
         x,
         SCHEDULE,
         levels=plan.levels,
@@ -241,8 +236,12 @@ def _samples(model: TrainedModel, work: Work, plan: _Plan, part: range, told: "_
     )
 
 
-def tiled(work: Work, denoisers: Sequence[Denoise], poll: Callable[[], None]) -> Denoise:
-    """x0 in the hole, one tile after the other; elsewhere 0, for it is known."""
+def tiled(work: Work, net: UNet, prediction: str, poll: Poll) -> Denoise:
+    """The network's x0 in the hole, one tile after the other; elsewhere 0, for it is known."""
+    hidden, denoisers = work.hole.float(), []
+    for tile in work.tiles:
+        known, unknown = (each[(..., *tile.outer)] for each in (work.known, hidden))
+        denoisers.append(denoiser(net, prediction, known, unknown))
 
     def denoise(x: Tensor, t: int) -> Tensor:
         x0 = torch.zeros_like(x)

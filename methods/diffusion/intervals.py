@@ -12,7 +12,7 @@ from torch import Tensor
 from ..checks import check_image
 from ..steps import Callback
 from .inpaint import Work, blended, tiled
-from .model import SCHEDULE, TrainedModel, denoiser
+from .model import SCHEDULE, TrainedModel
 from .sampling import sample
 from .scale import Scale
 from .settings import NetworkSettings, TrainingSettings, check_least
@@ -95,16 +95,11 @@ def _through(
     work: Work, trainer: Trainer, x: Tensor, first: int, last: int, asked: int, fresh, run: Run
 ) -> Tensor:
     """The samples, from as noisy as `first` to just less noisy than `last`."""
-    net, denoisers = trainer.averaged(), []
-    hidden = work.hole.float()
-    for tile in work.tiles:
-        known, unknown = (each[(..., *tile.outer)] for each in (work.known, hidden))
-        denoisers.append(denoiser(net, trainer.training.prediction, known, unknown))
     length = first - last + 1
     asked = min(asked, length)
     with torch.no_grad():
         return sample(
-            tiled(work, denoisers, run.progress.poll),
+            tiled(work, trainer.averaged(), trainer.training.prediction, run.progress.poll),
             x,
             SCHEDULE,
             levels=[first - length * i // asked for i in range(asked)],

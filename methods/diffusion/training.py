@@ -291,7 +291,7 @@ class Run:
             self.before = float(found[1]["seconds"])
             self.extra = {n: t for n, t in found[0].items() if n.startswith(EXTRA)}
         self.began = self.saved = time.monotonic()
-        self.show_next, self.polled = self.began, self.began
+        self.show_next = self.began
 
     @property
     def spent(self) -> float:
