@@ -67,7 +67,9 @@ def interval_inpaint(
     holes = check_training(image, mask, network, None)
     if not (network.noisy and network.conditional):
         raise ValueError("interval training needs a network that sees noise and holes")
-    parts = _parts(training.first, training.last, intervals)
+    check_least("intervals", intervals, 1)
+    first, last = training.first, training.last
+    parts = SCHEDULE.intervals(min(intervals, first - last + 1), first, last)
     with torch.inference_mode(False), torch.enable_grad():
         picture, holes = image.detach().clone().float(), holes.clone()
         share = mask.detach().clone()
@@ -108,15 +110,6 @@ def _through(
             known=(work.known, work.hole),
             clip=work.scale.limits,
         )
-
-
-def _parts(first: int, last: int, count: int) -> list[tuple[int, int]]:
-    """(noisiest, least noisy) levels of the intervals, the noisiest first."""
-    check_least("intervals", count, 1)
-    length = first - last + 1
-    count = min(count, length)
-    ends = [first + 1 - length * part // count for part in range(count + 1)]
-    return [(high - 1, low) for high, low in zip(ends, ends[1:], strict=False)]
 
 
 def _settled(

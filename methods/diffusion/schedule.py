@@ -143,12 +143,16 @@ class Schedule:
             return of_x0
         return of_x0 * self._tables[f"{prediction} to x0, output"] ** 2
 
-    def intervals(self, count: int) -> list[tuple[int, int]]:
-        """(highest, lowest) levels of `count` equal parts, the noisiest first."""
-        if not 1 <= count <= self.steps:
-            raise ValueError(f"{self.steps} noise levels make 1 to {self.steps} parts, not {count}")
-        ends = [round(part * self.steps / count) for part in range(count + 1)]
-        return [(high - 1, low) for low, high in zip(ends, ends[1:], strict=False)][::-1]
+    def intervals(
+        self, count: int, first: int | None = None, last: int = 0
+    ) -> list[tuple[int, int]]:
+        """(highest, lowest) levels of `count` equal parts of `first` to `last`, noisiest first."""
+        first = self.steps - 1 if first is None else first
+        length = first - last + 1
+        if not 1 <= count <= length:
+            raise ValueError(f"{length} noise levels make 1 to {length} parts, not {count}")
+        ends = [first + 1 - length * part // count for part in range(count + 1)]
+        return [(high - 1, low) for high, low in zip(ends, ends[1:], strict=False)]
 
     def levels(
         self, count: int, first: int | None = None, last: int = 0, bend: float = 1.0
