@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..steps import Poll
+from .steps import Poll
 
 SMALLEST_SIDE = 16  # pixels; the search needs room for its patches at two scales
 FULLY_REFINED = 640 * 480  # pixels; a frame of 1920x1080 would take a second
