@@ -49,7 +49,7 @@ def motions(frames: Tensor, poll: Poll | None = None) -> Iterator[Motion]:
             f"{frames.shape[2]}x{frames.shape[3]}; enlarge the clip"
         )
     search = _search(*frames.shape[2:])
-    grey = (_luma(frames).clamp(0, 1) * 255).round().byte().cpu().numpy()
+    grey = (luma(frames).clamp(0, 1) * 255).round().byte().cpu().numpy()
 
     def flow(start, end) -> Tensor:
         found = torch.from_numpy(search.calc(start, end, None)).flip(-1)  # OpenCV has x first
@@ -74,8 +74,8 @@ def _search(height: int, width: int) -> Any:  # stubs do not know that `calc` ta
     return search
 
 
-def _luma(frames: Tensor) -> Tensor:
-    """(T, H, W)."""
+def luma(frames: Tensor) -> Tensor:
+    """The brightness of (T, C, H, W) frames, (T, H, W) float32; of fewer colours the first."""
     if frames.shape[1] < 3:
         return frames[:, 0].float()
     weights = torch.tensor(LUMA, device=frames.device)
