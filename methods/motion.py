@@ -48,7 +48,7 @@ def motions(frames: Tensor, poll: Poll | None = None) -> Iterator[Motion]:
             f"optical flow needs sides of at least {SMALLEST_SIDE} pixels, not "
             f"{frames.shape[2]}x{frames.shape[3]}; enlarge the clip"
         )
-    search = _search(*frames.shape[2:])
+    search = flow_search(*frames.shape[2:])
     grey = (luma(frames).clamp(0, 1) * 255).round().byte().cpu().numpy()
 
     def flow(start, end) -> Tensor:
@@ -62,7 +62,8 @@ def motions(frames: Tensor, poll: Poll | None = None) -> Iterator[Motion]:
         yield Motion(forward, backward, _seen(forward, backward), _seen(backward, forward))
 
 
-def _search(height: int, width: int) -> Any:  # stubs do not know that `calc` takes no flow
+def flow_search(height: int, width: int) -> Any:  # stubs do not know `calc` without a flow
+    """OpenCV's DIS for frames of that size. Raises ImportError where there is no OpenCV."""
     try:
         import cv2
     except ImportError as error:

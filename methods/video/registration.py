@@ -13,6 +13,7 @@ import numpy as np
 
 from .transforms import corners, moved_points
 
+SMALLEST_SIDE = 32  # pixels; on less there are no corners to follow
 POINTS = 600  # corners that are followed
 FEWEST = 12  # that have to obey a matrix
 OBEY = 1.0  # pixels by which a point may miss the place the matrix says

@@ -15,12 +15,11 @@ from torch import Tensor
 from ..checks import by, check_clip, check_clip_mask
 from ..steps import Callback, Progress
 from .frames import frame_of, grey_of, mask_of, put_in
-from .registration import Registration, register
+from .registration import SMALLEST_SIDE, Registration, register
 from .transforms import MODELS, Transforms, corners, inside, moved_points, read_through
 
 log = logging.getLogger(__name__)
 
-SMALLEST_SIDE = 32  # pixels; on less there are no corners to follow
 LARGEST = 8.0  # canvas, in areas of a frame
 RIM = 2  # pixels around the mask that come onto the canvas mixed with what is under it
 
