@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import convolve
 from torch.nn.functional import interpolate
 
-from internal_methods.methods.metrics.motion import motions
+from internal_methods.methods.motion import motions
 from internal_methods.methods.metrics.temporal import (
     flicker,
     noise,
