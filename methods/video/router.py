@@ -1,48 +1,81 @@
-"""Removing things from a clip: every pixel by the engine that suits it.
+"""Removing things from clips: every pixel is filled by the engine that suits it.
 
-What other frames show is taken along the motion; the rest is filled with patches of space and time,
-which see what the motion has brought. How far the motion is to be trusted is tried out first: a
-hole of the same shape is put where the clip is known, both engines fill it, and the least error
-says from which confidence on the motion is the better one. So still backgrounds come out as they
-were, and water, fire and leaves as something that moves as they do.
+What other frames show is taken along the motion, wherever that can be relied on; the rest is filled
+with patches of space and time, which see what the motion has brought; and if it is wanted, a small
+diffusion network that is trained on the clip makes these anew. So a still background comes out as
+it was, and water, fire and leaves as something that moves as they do.
 """
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..checks import check_clip, check_clip_mask
-from ..hidden_regions import hidden_regions
+from ..diffusion.settings import TrainingSettings, check_choice
+from ..diffusion.training import Checkpoint
+from ..features import LUMA
+from ..inpaint import inpaint
 from ..steps import Callback, Step
 from .flow_fill import flow_fill
-from .likeness import unlikeness
+from .infusion import LEARNING, infusion
 from .patch_inpaint import inpaint_video
+from .registration import SMALLEST_SIDE
+from .scenes import scene_cuts
 
 log = logging.getLogger(__name__)
 
-ENGINES = ("flow", "patch")
+ENGINES = ("flow", "patch", "diffusion")
+WAYS = ("auto", "flow", "patch", "diffusion")
 KNOWN = -1  # in the map: not filled
-TRUST = 0.5  # confidence from which the motion is taken where nothing could be tried out
-MARGIN = 12  # pixels between a hole and where it is tried out
-TRIED = 24  # frames in which it is, at most
-SPECK = (3, 5, 5)  # frames and pixels over which the choice is made alike
+TRUST = 0.2  # confidence from which the motion is taken
+FEW = 0.1  # share of the hole under which the motion is not taken at all
+ALIKE = (1, 5, 5)  # frames and pixels of the neighbourhood whose majority decides
+START_LEVEL = 300  # noise of the patch fill that diffusion begins with: its layout stays
+SHARES = {"flow": 0.25, "patch": 0.75}  # of the progress, without diffusion
+COLOURS = {"flow": (0.1, 0.75, 0.3), "patch": (0.15, 0.45, 1.0), "diffusion": (1.0, 0.55, 0.1)}
+TINT = 0.6  # of the colours in the map
 STEPS = 1000  # of a progress
 
 
 @dataclass(frozen=True)
 class Removal:
     """clip: (1, C, T, H, W), filled. engines: (1, 1, T, H, W) int8, the number in ENGINES of what
-    filled a pixel, KNOWN elsewhere. trust: confidence from which the motion was taken; above 1 =
-    nowhere. words: what was done, for reading.
+    filled a pixel, KNOWN elsewhere. cuts: frames with which scenes begin, but for the first.
     """
 
     clip: Tensor
     engines: Tensor
-    trust: float
-    words: str
+    cuts: list[int]
+
+    def words(self) -> str:
+        """In a line: the scenes, and which engine filled how much."""
+        filled = int((self.engines != KNOWN).sum())
+        if not filled:
+            return "the mask is empty: nothing was filled"
+        shares = [
+            f"{name} {int((self.engines == number).sum()) / filled:.0%}"
+            for number, name in enumerate(ENGINES)
+            if bool((self.engines == number).any())
+        ]
+        scenes = [f"{len(self.cuts) + 1} scenes, cut at {', '.join(map(str, self.cuts))}"]
+        return "; ".join((scenes if self.cuts else []) + [f"filled by {', '.join(shares)}"])
+
+    def map(self) -> Tensor:
+        """(1, 3, T, H, W) in [0, 1]: what filled each pixel, as colours over the clip in grey: the
+        motion green, patches blue, diffusion orange."""
+        weights = torch.tensor(LUMA, device=self.clip.device).view(1, 3, 1, 1, 1)
+        colours = self.clip[:, :3].float().expand(-1, 3, -1, -1, -1)
+        grey = (weights * colours).sum(1, keepdim=True).clamp(0, 1).expand(-1, 3, -1, -1, -1)
+        shown = grey
+        for number, name in enumerate(ENGINES):
+            colour = torch.tensor(COLOURS[name], device=grey.device).view(1, 3, 1, 1, 1)
+            tinted = (1 - TINT) * grey + TINT * colour
+            shown = torch.where(self.engines == number, tinted, shown)
+        return shown
 
 
 def remove(
@@ -50,29 +83,145 @@ def remove(
     mask: Tensor,
     *,
     engine: str = "auto",
-    trust: float | None = None,
+    trust: float = TRUST,
     patch_size: int = 5,
+    diffusion_steps: int = 1000,
+    scenes: bool = True,
     seed: int = 0,
     backend: str = "auto",
+    checkpoint: Checkpoint | None = None,
     callback: Callback | None = None,
 ) -> Removal:
-    """Fill the hole of a clip, with what other frames show or with patches, whichever suits.
+    """Fill the hole of a clip: with what other frames show, with patches, or with diffusion.
 
     clip: (1, C, T, H, W) floating, nominally [0, 1]. mask: (1, 1, T or 1, H, W) in [0, 1]; where it
         is exactly 0 the clip comes back bit for bit, elsewhere fill and clip are mixed in its
         proportion.
-    engine: "auto", or "flow" or "patch" alone; what the motion cannot fill falls to patches.
-    trust: confidence of the motion (0 to 1) from which it is taken, default what a trial says.
-    patch_size, seed, backend: of the patches, see `inpaint_video`.
-    callback: called with a Step now and then, its image a frame of the clip; may raise.
-    Raises ValueError for sizes that do not fit, and a hole that leaves nothing to copy from.
+    engine: "auto": the motion where its confidence is at least `trust`, the rest by patches.
+        "flow": the motion wherever it finds anything. "patch": patches alone. "diffusion": as auto,
+        and what the patches have filled is made anew by a network that is trained on the clip, of
+        one scene, for `diffusion_steps`.
+    patch_size: of the patches, in pixels and frames, odd.
+    scenes: look for cuts, and treat what lies between them by itself.
+    checkpoint: where the training of the diffusion is kept.
+    callback: called with a Step now and then, its image a frame; may raise.
+    Raises ValueError for sizes that do not fit, and for a hole that leaves nothing to copy from.
     """
     check_clip(clip, "the clip")
     check_clip_mask(mask, "mask", clip)
+    check_choice("engine", engine, WAYS)
+    if len(clip) != 1:
+        raise ValueError(f"the clip is a batch of {len(clip)}, expected 1")
     share = mask.expand(1, 1, *clip.shape[2:])
     hole = share > 0
+    engines = torch.full(hole.shape, KNOWN, dtype=torch.int8, device=clip.device)
     if not hole.any():
         log.warning("the mask is empty: the clip comes back unchanged")
-        empty = torch.full(hole.shape, KNOWN, dtype=torch.int8)
-        return Removal(clip.clone(), empty, 1.0, "the mask is empty: nothing was filled")
-    ...
+        return Removal(clip.clone(), engines, [])
+    cuts = scene_cuts(clip) if scenes else []
+    ends = [*cuts, clip.shape[2]]
+    filled = clip.detach().clone()
+    for number, (first, end) in enumerate(zip([0, *cuts], ends, strict=True)):
+        part = (slice(None), slice(None), slice(first, end))
+        if not hole[part].any():
+            continue
+        told = _Told(callback, number / len(ends), (number + 1) / len(ends))
+        way = _Way(engine, trust, patch_size, diffusion_steps, seed, backend, checkpoint)
+        made, chosen = way.fill(clip[part].detach(), hole[part], told)
+        inside = share[part].to(made.dtype)
+        mixed = torch.where(inside >= 1, made, filled[part] + inside * (made - filled[part]))
+        filled[part] = torch.where(hole[part], mixed, filled[part])
+        engines[part] = chosen
+    return Removal(filled, engines, cuts)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How one scene is filled."""
+
+    engine: str
+    trust: float
+    patch_size: int
+    diffusion_steps: int
+    seed: int
+    backend: str
+    checkpoint: Checkpoint | None
+
+    def fill(self, clip: Tensor, hole: Tensor, told: "_Told") -> tuple[Tensor, Tensor]:
+        """The clip without hole, and the engines."""
+        engines = torch.full(hole.shape, KNOWN, dtype=torch.int8, device=clip.device)
+        made, rest = clip, hole
+        if self._may_move(clip):
+            moved, left, confidence = flow_fill(
+                clip, hole.float(), callback=told.part(0, SHARES["flow"])
+            )
+            taken = self._taken(hole, left > 0, confidence)
+            made = torch.where(taken, moved, clip)
+            engines[taken] = ENGINES.index("flow")
+            rest = hole & ~taken
+        if rest.any():
+            made = self._patched(made, rest, told)
+            engines[rest] = ENGINES.index("patch")
+        if self.engine == "diffusion" and rest.any():
+            made = self._diffused(made, rest, told)
+            engines[rest] = ENGINES.index("diffusion")
+        return made, engines
+
+    def _may_move(self, clip: Tensor) -> bool:
+        frames, *size = clip.shape[2:]
+        return self.engine != "patch" and frames >= 2 and min(size) >= SMALLEST_SIDE
+
+    def _taken(self, hole: Tensor, left: Tensor, confidence: Tensor) -> Tensor:
+        """Where the motion fills."""
+        if self.engine == "flow":
+            return hole & ~left
+        sure = hole & ~left & (confidence >= self.trust)
+        half = [n // 2 for n in ALIKE]
+        votes, voters = (
+            F.avg_pool3d(each.float(), ALIKE, 1, half, count_include_pad=False)
+            for each in (sure, hole)
+        )
+        sure = hole & ~left & (votes > 0.5 * voters)
+        return sure if int(sure.sum()) >= FEW * int(hole.sum()) else torch.zeros_like(sure)
+
+    def _patched(self, clip: Tensor, rest: Tensor, told: "_Told") -> Tensor:
+        """The rest by patches; of a scene of a few frames frame by frame."""
+        callback = told.part(SHARES["flow"], 1)
+        settings = {"seed": self.seed, "backend": self.backend, "callback": callback}
+        if clip.shape[2] >= self.patch_size:
+            return inpaint_video(clip, rest.float(), patch_size=self.patch_size, **settings)[0]
+        frames, holes = (values[0].movedim(1, 0) for values in (clip, rest.float()))
+        return inpaint(frames, holes, **settings)[0].movedim(0, 1)[None]
+
+    def _diffused(self, clip: Tensor, rest: Tensor, told: "_Told") -> Tensor:
+        training: TrainingSettings = replace(LEARNING, first=START_LEVEL, seed=self.seed)
+        return infusion(
+            clip,
+            rest.float(),
+            training=training,
+            steps=self.diffusion_steps,
+            start=clip,
+            seed=self.seed,
+            checkpoint=self.checkpoint,
+            callback=told.part(0, 1),
+        )[0]
+
+
+class _Told:
+    """Hears of the work on a scene, a part of the whole."""
+
+    def __init__(self, callback: Callback | None, start: float, end: float):
+        self.callback, self.start, self.end = callback, start, end
+
+    def part(self, start: float, end: float) -> Callable[[Step], None] | None:
+        """The callback of a method that does what lies between two shares of the scene's work."""
+        if self.callback is None:
+            return None
+
+        def hear(step: Step) -> None:
+            share = start + (end - start) * step.done / max(1, step.total)
+            done = int(STEPS * (self.start + (self.end - self.start) * share))
+            assert self.callback is not None
+            self.callback(Step(done, STEPS, 0, 1, step.image))
+
+        return hear
