@@ -123,6 +123,8 @@ def _fill_frame(
         for way, end in ends.items()
     ]
     values, error, trust = _blended(finds, hole, noise)
+    around = read_cells(sources.change(t)[..., None], points)[:, 0]
+    error = np.maximum(error, around - noise)
     found = np.isfinite(error)
     frame = frame_of(sources.clip, sources.index, t)
     known = ~hole

@@ -158,18 +158,15 @@ def _change(
 
 def cell_means(values: np.ndarray, where: np.ndarray | None = None) -> np.ndarray:
     """Means of (H, W, C) over squares of CELL pixels, of the pixels of `where` alone; else 0."""
+    import cv2
+
     height, width, channels = values.shape
-    padding = ((0, -height % CELL), (0, -width % CELL), (0, 0))
-    weight = np.ones((height, width, 1), np.float32)
-    if where is not None:
-        weight = where.astype(np.float32)[..., None]
-    total, weight = (
-        np.pad(part, padding)
-        .reshape((height + CELL - 1) // CELL, CELL, (width + CELL - 1) // CELL, CELL, -1)
-        .sum((1, 3))
-        for part in (values * weight, weight)
-    )
-    return (total / np.maximum(weight, 1e-6)).astype(np.float32)
+    cells = (-(-width // CELL), -(-height // CELL))
+    weight = np.ones((height, width), np.float32) if where is None else where.astype(np.float32)
+    mass = np.dstack([values * weight[..., None], weight])
+    mass = cv2.copyMakeBorder(mass, 0, -height % CELL, 0, -width % CELL, cv2.BORDER_CONSTANT)
+    mass = cv2.resize(mass, cells, interpolation=cv2.INTER_AREA).reshape(*cells[::-1], -1)
+    return mass[..., :-1] / np.maximum(mass[..., -1:], 1e-6)
 
 
 def read_cells(cells: np.ndarray, points: np.ndarray, side: int = CELL) -> np.ndarray:

@@ -32,5 +32,11 @@ def smooth_fill(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def _even(values: np.ndarray) -> np.ndarray:
     """With even sides; what is added has no weight."""
+    import cv2
+
     height, width = values.shape[:2]
-    return np.pad(values, ((0, height % 2), (0, width % 2), (0, 0)))
+    if height % 2 == 0 and width % 2 == 0:
+        return values
+    kind = {"borderType": cv2.BORDER_CONSTANT, "value": 0}
+    larger = cv2.copyMakeBorder(values, 0, height % 2, 0, width % 2, **kind)
+    return larger.reshape(*larger.shape[:2], -1)

@@ -139,7 +139,6 @@ def follow(
         np.zeros(count, np.float32),
         np.zeros(count, np.float32),
     )
-    here = read_cells(sources.change(t)[..., None], points)[:, 0]
     colours = read(sources.planes(t), band, lanczos=False)
     number, at, beside = np.arange(count), points, band
     trust, waited = np.ones(count, np.float32), np.zeros(count, int)
@@ -156,7 +155,7 @@ def follow(
         if seen.any():
             chosen, places = number[seen], at[seen]
             shift, misfit = _compared(sources, s, colours, beside, blocks)
-            error = np.maximum(here[chosen], read_cells(sources.change(s)[..., None], places)[:, 0])
+            error = read_cells(sources.change(s)[..., None], places)[:, 0]
             error = np.maximum(error, blocks.read(misfit, chosen)[:, 0])
             error = np.maximum(error - noise, 0)
             better = error < finds.error[chosen]

@@ -74,9 +74,12 @@ class Transforms:
 
 
 def moved_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(N, 2) points (x, y) under a (3, 3) matrix."""
-    lifted = points @ matrix[:, :2].T + matrix[:, 2]
-    return lifted[:, :2] / lifted[:, 2:]
+    """(N, 2) points (x, y) under a (3, 3) matrix, of the points' precision."""
+    import cv2
+
+    if not len(points):
+        return points
+    return cv2.perspectiveTransform(points[None], matrix)[0]
 
 
 def corners(size: tuple[int, int]) -> np.ndarray:
