@@ -3,7 +3,7 @@ them, is trained on for the next, and so on. One network in memory, at any time 
 asked of it (Cherel 2024, VI.2.3).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from ..checks import check_image
-from ..steps import Callback, Poll
+from ..steps import Callback, Poll, Progress
 from .model import SCHEDULE, TrainedModel
 from .network import UNet
+from .preview import shown
 from .sampling import Noise, sample
 from .scale import Scale
 from .settings import NetworkSettings, TrainingSettings, check_least
@@ -166,10 +167,43 @@ def trained_through(
         run.until(course.common + (1 - course.common) * (number + 1) / len(parts))
         if kept is not None:
             kept(of_interval(model(), parts[number]))
+        run.keep()
         net, poll = trainer.averaged(), run.progress.poll
-        x = through(work, net, training, x, parts[number], course.asked, fresh, poll)
+        x = _through(work, net, training, x, parts[number], course.asked, fresh, poll, run.saw)
     trainer.read_losses()
     return x
+
+
+def sampled_again(
+    models: Sequence[TrainedModel], work: Work, course: Course, callback: Callback | None
+) -> Tensor:
+    """The samples (n, C, [T,] h, w) of `trained_through`, by the networks that it gave to `kept`.
+
+    models: in that order; `course.intervals` and `common` are theirs. callback: see `infusion`.
+    Raises ValueError where the levels of the models do not follow on one another.
+    """
+    parts = [(model.training.first, model.training.last) for model in models]
+    if not parts or any(b[0] != a[1] - 1 for a, b in zip(parts, parts[1:], strict=False)):
+        raise ValueError(f"the levels of the models, {parts}, do not follow on one another")
+    total = sum(min(course.asked, first - last + 1) for first, last in parts)
+    progress, done = Progress(callback, total, 1), 0
+
+    def saw(x0: Tensor) -> None:
+        nonlocal done
+        done += 1
+        progress.report(shown(work.picture(x0[:1]), work.scale), 0, done, done == total)
+
+    with torch.no_grad():
+        fresh = partial(work.noise, course.seed, range(course.count))
+        x = fresh(SCHEDULE.steps)
+        if work.start is not None:
+            x = SCHEDULE.noised(work.start, parts[0][0], x)
+        progress.report(shown(work.picture(work.known), work.scale), 0, 0)
+        for model, part in zip(models, parts, strict=True):
+            net = model.build(work.known.device)
+            poll = progress.poll
+            x = _through(work, net, model.training, x, part, course.asked, fresh, poll, saw)
+        return x
 
 
 def of_interval(model: TrainedModel, part: tuple[int, int]) -> TrainedModel:
@@ -177,7 +211,7 @@ def of_interval(model: TrainedModel, part: tuple[int, int]) -> TrainedModel:
     return replace(model, training=replace(model.training, first=part[0], last=part[1]))
 
 
-def through(
+def _through(
     work: Work,
     net: UNet,
     training: TrainingSettings,
@@ -186,6 +220,7 @@ def through(
     asked: int,
     noise: Noise,
     poll: Poll,
+    saw: Callable[[Tensor], None],
 ) -> Tensor:
     """Samples from as noisy as the highest level of a part to just less noisy than its lowest."""
     first, last = part
@@ -201,4 +236,5 @@ def through(
             noise=noise,
             known=(work.known, work.hole),
             clip=work.scale.limits,
+            callback=lambda _, x0: saw(x0),
         )

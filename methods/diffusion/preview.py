@@ -52,14 +52,14 @@ def preview(trainer: "Trainer") -> Tensor:
     return shown(scale.unscaled(filled), scale, trainer.losses)
 
 
-def shown(values: Tensor, scale: Scale, losses: list[float]) -> Tensor:
-    """(1, C, h, w) in [0, 1] of a picture, or of frames of a clip, and the loss curve below."""
+def shown(values: Tensor, scale: Scale, losses: list[float] | None = None) -> Tensor:
+    """(1, C, h, w) in [0, 1] of a picture, or of frames of a clip, and the loss curve below it."""
     if values.dim() == 5:
         chosen = torch.linspace(0, values.shape[2] - 1, STRIP).round().long()
         values = torch.cat(values[:, :, chosen.to(values.device)].unbind(2), 3)
     low, high = scale.low, scale.high
     values = ((values - min(low, 0)) / max(high, 1, high - low)).clamp(0, 1)[:, :3]
-    return _with_curve(values, losses)
+    return values if losses is None else _with_curve(values, losses)
 
 
 def _with_curve(shown: Tensor, losses: list[float]) -> Tensor:

@@ -16,7 +16,7 @@ from ..checks import check_clip, check_clip_mask, check_image, check_mask, size_
 from ..cost import Cost, peak_memory
 from ..steps import Callback, Progress
 from .model import TrainedModel
-from .preview import preview
+from .preview import preview, shown
 from .provenance import provenance
 from .scale import Scale
 from .settings import NetworkSettings, TrainingSettings
@@ -108,6 +108,7 @@ class Run:
         self.before = 0.0  # seconds of earlier runs
         self.progress = Progress(callback, steps or PARTS, 1)
         self.shown: Tensor | None = None
+        self.sampled: Tensor | None = None  # what a sample that goes along is thought to be
         self.shows = callback is not None
         found = checkpoint.load() if checkpoint is not None else None
         if found is not None:
@@ -153,19 +154,30 @@ class Run:
         self.checkpoint.save(tensors | self.extra, described)
         self.saved = time.monotonic()
 
+    def saw(self, x0: Tensor) -> None:
+        """Tell the callback of a sample that goes along: scaled, the first of (n, C, [T,] h, w)."""
+        self.sampled = x0[:1]
+        self.report()
+
     def report(self) -> None:
-        """Tell the callback, now and then with a new preview."""
+        """Tell the callback, now and then with a new preview, of the sample where there is one."""
         if not self.shows:
             return
         now = time.monotonic()
         if now >= self.show_next:
-            self.shown = preview(self.trainer)
+            self.shown = self._preview()
             took = time.monotonic() - now
             self.show_next = time.monotonic() + max(SHOWN, took / SHOWN_SHARE)
         assert self.shown is not None
         whole = self.progress.total
         done = self.trainer.done if self.steps and not self.seconds else int(self.share * whole)
         self.progress.report(self.shown, 0, min(done, whole), done >= whole)
+
+    def _preview(self) -> Tensor:
+        if self.sampled is None:
+            return preview(self.trainer)
+        scale = self.trainer.shell.scale
+        return shown(scale.unscaled(self.sampled), scale, self.trainer.losses)
 
 
 def check_training(

@@ -6,18 +6,16 @@ convolutions over time as well; see `methods.diffusion`.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 
-import torch
 from torch import Tensor
 
 from ..checks import check_clip, check_clip_mask
-from ..diffusion.intervals import Course, fill_by_intervals, through
-from ..diffusion.model import SCHEDULE, TrainedModel
-from ..diffusion.settings import NetworkSettings, TrainingSettings, check_least
+from ..diffusion.intervals import Course, fill_by_intervals, sampled_again
+from ..diffusion.model import TrainedModel
+from ..diffusion.settings import NetworkSettings, TrainingSettings
 from ..diffusion.training import Checkpoint
 from ..diffusion.work import Work, blended
-from ..steps import Callback, Progress
+from ..steps import Callback
 
 CLIPS = NetworkSettings(axes=3, noise_input="code")  # the published network: 492,963 parameters
 LEARNING = TrainingSettings(batch=1, masks="hole")
@@ -107,26 +105,10 @@ def infusion_again(
     Raises ValueError for models whose levels do not follow on one another, and what does not fit.
     """
     _check(clip, mask, start)
-    check_least("count", count, 1)
-    check_least("asked", asked, 1)
-    parts = [(model.training.first, model.training.last) for model in models]
-    if not parts or any(b[0] != a[1] - 1 for a, b in zip(parts, parts[1:], strict=False)):
-        raise ValueError(f"the levels of the models, {parts}, do not follow on one another")
     share = mask.expand(1, 1, *clip.shape[2:])
-    progress = Progress(callback, len(models), 1)
-    with torch.no_grad():
-        work = Work.of(models[0], clip, share > 0, start)
-        fresh = partial(work.noise, seed, range(count))
-        x = fresh(SCHEDULE.steps)
-        if work.start is not None:
-            x = SCHEDULE.noised(work.start, parts[0][0], x)
-        middle = work.known.shape[2] // 2
-        for number, (model, part) in enumerate(zip(models, parts, strict=True)):
-            progress.report(work.picture(x[:1, :, middle]), 0, number)
-            net = model.build(clip.device)
-            x = through(work, net, model.training, x, part, asked, fresh, progress.poll)
-        progress.report(work.picture(x[:1, :, middle]), 0, len(models), True)
-        return blended(clip, share, work, x)
+    work = Work.of(models[0], clip, share > 0, start)
+    course = Course(len(models), 0.0, asked, count, seed)
+    return blended(clip, share, work, sampled_again(models, work, course, callback))
 
 
 def clip_settings(
