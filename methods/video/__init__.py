@@ -1,6 +1,11 @@
 """Methods for clips: holding them still, filling holes in them, and making new ones."""
 
+from .dynamic_texture import dynamic_texture as dynamic_texture
+from .dynamic_texture import dynamic_texture_again as dynamic_texture_again
+from .dynamic_texture import source_psnr as source_psnr
 from .flow_fill import flow_fill as flow_fill
+from .infusion import infusion as infusion
+from .infusion import infusion_again as infusion_again
 from .patch_inpaint import inpaint_video as inpaint_video
 from .stabilise import Stabilized as Stabilized
 from .stabilise import stabilize as stabilize
