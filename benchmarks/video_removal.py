@@ -25,7 +25,7 @@ from measure import report, save
 from internal_methods.methods.inpaint import inpaint
 from internal_methods.methods.metrics.clips import compare_clips
 from internal_methods.methods.moving_masks import Motion, moving_masks
-from internal_methods.methods.video import flow_fill, inpaint_video, remove
+from internal_methods.methods.video import inpaint_video, remove
 from internal_methods.storage import clips, pictures
 from internal_methods.storage.weights import WeightsFolder
 
@@ -87,7 +87,7 @@ def by_frame(clip: torch.Tensor, mask: torch.Tensor, seed: int) -> torch.Tensor:
 
 METHODS = {
     "frames": by_frame,
-    "flow": lambda clip, mask, seed: flow_fill(clip, mask).clip,
+    "flow": lambda clip, mask, seed: remove(clip, mask, engine="flow", seed=seed).clip,
     "patch": lambda clip, mask, seed: inpaint_video(clip, mask, seed=seed)[0],
     "router": lambda clip, mask, seed: remove(clip, mask, seed=seed).clip,
 }

@@ -7,6 +7,8 @@ from .flow_fill import flow_fill as flow_fill
 from .infusion import infusion as infusion
 from .infusion import infusion_again as infusion_again
 from .patch_inpaint import inpaint_video as inpaint_video
+from .router import Removal as Removal
+from .router import remove as remove
 from .stabilise import Stabilized as Stabilized
 from .stabilise import stabilize as stabilize
 from .stabilise import unstabilize as unstabilize

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ..checks import by, check_clip, check_mask, check_patch_size
+from ..checks import check_clip, check_mask, check_patch_size
 from ..field import Field
 from ..hole import Setting
 from ..hole_filling import fill_holes

@@ -24,7 +24,6 @@ from .flow_fill import flow_fill
 from .infusion import LEARNING, infusion
 from .patch_inpaint import inpaint_video
 from .registration import SMALLEST_SIDE
-from .scenes import scene_cuts
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +34,8 @@ TRUST = 0.2  # confidence from which the motion is taken
 FEW = 0.1  # share of the hole under which the motion is not taken at all
 ALIKE = (1, 5, 5)  # frames and pixels of the neighbourhood whose majority decides
 START_LEVEL = 300  # noise of the patch fill that diffusion begins with: its layout stays
-SHARES = {"flow": 0.25, "patch": 0.75}  # of the progress, without diffusion
+MOVED, PATCHED = 0.25, 1.0  # share of the progress at which the motion and the patches are done
+DIFFUSED = 5.0  # times as long as both takes the diffusion
 COLOURS = {"flow": (0.1, 0.75, 0.3), "patch": (0.15, 0.45, 1.0), "diffusion": (1.0, 0.55, 0.1)}
 TINT = 0.6  # of the colours in the map
 STEPS = 1000  # of a progress
@@ -118,14 +118,15 @@ def remove(
     if not hole.any():
         log.warning("the mask is empty: the clip comes back unchanged")
         return Removal(clip.clone(), engines, [])
-    cuts = scene_cuts(clip) if scenes else []
+    cuts = []
     ends = [*cuts, clip.shape[2]]
     filled = clip.detach().clone()
     for number, (first, end) in enumerate(zip([0, *cuts], ends, strict=True)):
         part = (slice(None), slice(None), slice(first, end))
         if not hole[part].any():
             continue
-        told = _Told(callback, number / len(ends), (number + 1) / len(ends))
+        length = PATCHED + (DIFFUSED if engine == "diffusion" else 0)
+        told = _Told(callback, number / len(ends), 1 / len(ends) / length)
         way = _Way(engine, trust, patch_size, diffusion_steps, seed, backend, checkpoint)
         made, chosen = way.fill(clip[part].detach(), hole[part], told)
         inside = share[part].to(made.dtype)
@@ -153,7 +154,7 @@ class _Way:
         made, rest = clip, hole
         if self._may_move(clip):
             moved, left, confidence = flow_fill(
-                clip, hole.float(), callback=told.part(0, SHARES["flow"])
+                clip, hole.float(), callback=told.part(0, MOVED)
             )
             taken = self._taken(hole, left > 0, confidence)
             made = torch.where(taken, moved, clip)
@@ -186,7 +187,7 @@ class _Way:
 
     def _patched(self, clip: Tensor, rest: Tensor, told: "_Told") -> Tensor:
         """The rest by patches; of a scene of a few frames frame by frame."""
-        callback = told.part(SHARES["flow"], 1)
+        callback = told.part(MOVED, PATCHED)
         settings = {"seed": self.seed, "backend": self.backend, "callback": callback}
         if clip.shape[2] >= self.patch_size:
             return inpaint_video(clip, rest.float(), patch_size=self.patch_size, **settings)[0]
@@ -203,24 +204,24 @@ class _Way:
             start=clip,
             seed=self.seed,
             checkpoint=self.checkpoint,
-            callback=told.part(0, 1),
+            callback=told.part(PATCHED, PATCHED + DIFFUSED),
         )[0]
 
 
 class _Told:
     """Hears of the work on a scene, a part of the whole."""
 
-    def __init__(self, callback: Callback | None, start: float, end: float):
-        self.callback, self.start, self.end = callback, start, end
+    def __init__(self, callback: Callback | None, start: float, length: float):
+        self.callback, self.start, self.length = callback, start, length
 
     def part(self, start: float, end: float) -> Callable[[Step], None] | None:
-        """The callback of a method that does what lies between two shares of the scene's work."""
+        """The callback of a method that does what lies between two places of the scene's work."""
         if self.callback is None:
             return None
 
         def hear(step: Step) -> None:
             share = start + (end - start) * step.done / max(1, step.total)
-            done = int(STEPS * (self.start + (self.end - self.start) * share))
+            done = int(STEPS * (self.start + self.length * share))
             assert self.callback is not None
             self.callback(Step(done, STEPS, 0, 1, step.image))
 
