@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..checks import check_image
 from ..steps import Callback, Poll, Progress
+from .likeness import drawn_shares
 from .model import SCHEDULE, TrainedModel
 from .network import UNet
 from .preview import shown
@@ -133,7 +134,8 @@ def fill_by_intervals(
     with torch.inference_mode(False), torch.enable_grad():
         picture, holes = image.detach().clone().float(), holes.clone()
         share = mask.detach().clone().expand_as(holes)
-        shell = TrainedModel(network, course.settled(training, steps), {}, Scale.of(picture, holes))
+        scale = Scale.of(picture, holes, drawn_shares(picture, holes, training))
+        shell = TrainedModel(network, course.settled(training, steps), {}, scale)
         work = Work.of(shell, picture, share > 0, None if start is None else start.clone())
         trainer = Trainer(shell, picture, holes)
         run = Run(trainer, steps, seconds, checkpoint, callback)

@@ -51,7 +51,7 @@ class Trainer:
         images, holes = large_enough(shell.scale.scaled(images), holes, network.multiples)
         self.images, self.holes = images, holes
         size = window_size(network, training, tuple(images.shape[2:]))
-        alike = _likeness(images, holes, size[-1]) if training.focus else None
+        alike = likeness(images, holes, size[-1]) if training.focus else None
         self.windows = Windows(images, holes, training, size, alike)
         self.net = UNet(network, Generator().manual_seed(training.seed))
         if start is not None:
@@ -223,14 +223,6 @@ def _near(images: Tensor, holes: Tensor, margin: int) -> tuple[Tensor, Tensor]:
         return images, holes
     rows, columns = bounding_box(holes.amax(2) > 0, margin)
     return images[..., rows, columns], holes[..., rows, columns]
-
-
-def _likeness(images: Tensor, holes: Tensor, side: int) -> Tensor:
-    """Of the frames of a clip as of pictures."""
-    if images.dim() == 4:
-        return likeness(images, holes, side)
-    frames, hidden = (each[0].movedim(1, 0) for each in (images, holes))
-    return likeness(frames, hidden, side).movedim(0, 1)[None]
 
 
 def _rate(step: int, share: float) -> float:

@@ -15,6 +15,7 @@ from torch import Tensor
 from ..checks import check_clip, check_clip_mask, check_image, check_mask, size_of
 from ..cost import Cost, peak_memory
 from ..steps import Callback, Progress
+from .likeness import drawn_shares
 from .model import TrainedModel
 from .preview import preview, shown
 from .provenance import provenance
@@ -72,7 +73,8 @@ def train(
     holes = check_training(images, mask, network, start)
     with torch.inference_mode(False), torch.enable_grad():
         images, holes = images.detach().clone().float(), holes.clone()
-        scale = start.scale if start is not None else Scale.of(images, holes)
+        scale = start.scale if start is not None else None
+        scale = scale or Scale.of(images, holes, drawn_shares(images, holes, training))
         shell = TrainedModel(network, training, {}, scale)
         trainer = Trainer(shell, images, holes, start)
         run = Run(trainer, steps, seconds, checkpoint, callback)
