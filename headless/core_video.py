@@ -61,7 +61,7 @@ class GetVideoComponents(io.ComfyNode):
     def execute(cls, video):
         import torch
 
-        frames, rate = clips.read(video.path, eight_bits=True)
+        frames, rate = clips.read(video.path, as_comfyui=True)
         sound = clips.sound(video.path)
         audio = None
         if sound is not None:

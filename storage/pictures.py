@@ -29,6 +29,11 @@ def read(path: Path) -> np.ndarray:
 
     Raises PictureError if it cannot be read, OSError if the file cannot.
     """
+    return as_float(stored(path))
+
+
+def stored(path: Path) -> np.ndarray:
+    """As `read`, but with the values that the file holds: uint8, uint16 or float32."""
     path = Path(path)
     data = path.read_bytes()
     suffix = path.suffix.lower()
@@ -43,7 +48,12 @@ def read(path: Path) -> np.ndarray:
         raise PictureError(f"{path} is not a picture, or a broken one: {error}") from error
     except PictureError as error:
         raise PictureError(f"{path}: {error}") from error
-    return _as_float(pixels)
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if pixels.shape[2] == 1:
+        pixels = np.repeat(pixels, 3, axis=2)
+    whole_steps = pixels.dtype in (np.uint8, np.uint16)
+    return np.ascontiguousarray(pixels, dtype=pixels.dtype if whole_steps else np.float32)
 
 
 def in_folder(folder: Path) -> list[Path]:
@@ -60,25 +70,30 @@ def write(path: Path, picture: np.ndarray, format: str, text: Mapping[str, str])
     not at all.
     """
     if format == "png":
-        write_whole(path, png(_steps(picture, 255).astype(np.uint8), text))
+        write_whole(path, png(as_steps(picture, 8), text))
     elif format == "png16":
         write_whole(path, _png16(picture, text))
     elif format == "exr":
-        write_whole(path, _exr(picture))
+        write_whole(path, _exr(as_float(picture)))
     else:
         raise ValueError(f"format {format!r} is not one of {', '.join(FORMATS)}")
 
 
-def _as_float(pixels: np.ndarray) -> np.ndarray:
-    if pixels.ndim == 2:
-        pixels = pixels[..., None]
-    if pixels.shape[2] == 1:
-        pixels = np.repeat(pixels, 3, axis=2)
-    if pixels.dtype == np.uint8:
-        return pixels.astype(np.float32) / 255
-    if pixels.dtype == np.uint16:
-        return pixels.astype(np.float32) / 65535
-    return np.ascontiguousarray(pixels, dtype=np.float32)
+def as_float(pixels: np.ndarray) -> np.ndarray:
+    """What a file holds as float32: whole steps are mapped to [0, 1], floats stay."""
+    if pixels.dtype.kind == "f":
+        return pixels.astype(np.float32, copy=False)
+    return np.divide(pixels, np.float32(np.iinfo(pixels.dtype).max), dtype=np.float32)
+
+
+def as_steps(pixels: np.ndarray, bits: int) -> np.ndarray:
+    """Values as whole steps of 8 or 16 bits: the nearest one, clamped; steps of that depth stay."""
+    kind = np.dtype(f"uint{bits}")
+    if pixels.dtype == kind:
+        return pixels
+    if pixels.dtype.kind == "u":
+        pixels = as_float(pixels)
+    return _steps(pixels, np.iinfo(kind).max).astype(kind)
 
 
 def _steps(picture: np.ndarray, top: int) -> np.ndarray:
@@ -177,7 +192,7 @@ def _png16(picture: np.ndarray, text: Mapping[str, str]) -> bytes:
     colour = {1: 0, 3: 2, 4: 6}.get(channels)
     if colour is None:
         raise ValueError(f"PNG takes 1, 3 or 4 channels, not {channels}")
-    rows = _steps(picture, 65535).astype(">u2").reshape(height, -1).view(np.uint8)
+    rows = as_steps(picture, 16).astype(">u2").reshape(height, -1).view(np.uint8)
     # Each row is stored as its difference from the row above (filter 2): half the size.
     above = np.vstack([np.zeros_like(rows[:1]), rows[:-1]])
     stored = np.empty((height, rows.shape[1] + 1), np.uint8)

@@ -17,7 +17,7 @@ from quick_settings import quick
 FOLDER = Path(__file__).resolve().parents[1] / "workflows"
 FILES = sorted(FOLDER.glob("*.json"))
 SAMPLING = [path for path in FILES if needs_checkpoint(path)]  # with a model of the user's
-LIMIT = 6 * 10**6  # bytes of pictures that the pack may bring
+LIMIT = 8 * 10**6  # bytes of pictures that the pack may bring
 
 # class -> the input that names a file
 LOADERS = dict.fromkeys(("LoadImage", "LoadImageMask", "InternalLoadImage"), "image")

@@ -357,13 +357,13 @@ def cracks(side: int, seed: int) -> np.ndarray:
     return np.asarray(mask) > 0
 
 
-def save_clip(name: str, clip: np.ndarray, rate: int) -> None:
-    """H.264 as every player shows it, at a quality that keeps the grain."""
+def save_clip(name: str, clip: np.ndarray, rate: int, options: dict[str, str]) -> None:
+    """H.264 as every player shows it, with libx264's options."""
     import av
 
     pixels = np.rint(np.clip(clip, 0, 1) * 255).astype(np.uint8)
     with av.open(str(INPUTS / name), "w") as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": "10", "tune": "grain"})
+        stream = container.add_stream("libx264", rate=rate, options=options)
         stream.height, stream.width = pixels.shape[1:3]
         stream.pix_fmt = "yuv420p"
         for picture in pixels:
@@ -390,7 +390,7 @@ def main() -> None:
     for name, mask in {"hole": stain(512, (262, 250), 54, 3), "cracks": cracks(512, 4)}.items():
         save(f"brick_{name}.png", mask[..., None].repeat(3, 2))
     clip, mask = pond()
-    save_clip("pond.mp4", clip, 12)
+    save_clip("pond.mp4", clip, 12, {"crf": "10", "tune": "grain"})
     save("pond_mask.png", mask[..., None].repeat(3, 2))
 
 

@@ -1,6 +1,8 @@
-"""Methods for clips: holding them still, filling along the motion, cutting at scenes."""
+"""Methods for clips."""
 
+from .chunks import in_chunks as in_chunks
 from .flow_fill import flow_fill as flow_fill
+from .scenes import is_cut as is_cut
 from .stabilise import Stabilized as Stabilized
 from .stabilise import stabilize as stabilize
 from .stabilise import unstabilize as unstabilize

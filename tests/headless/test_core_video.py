@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from internal_methods.headless import core_video, host
-from internal_methods.storage.clips import ClipError
+from internal_methods.storage.clip_reader import ClipError
 from videos import write_video
 
 

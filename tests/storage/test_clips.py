@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from internal_methods.storage.clips import ClipError, is_clip, read, sound
+from internal_methods.storage.clip_reader import ClipError
+from internal_methods.storage.clips import is_clip, read, sound
 from videos import write_video
 
 
@@ -28,11 +29,11 @@ def test_lossless_video_comes_back_bit_for_bit(tmp_path, dtype, channels, pixels
 def test_eight_bits_drop_depth_and_alpha(tmp_path):
     pictures = frames(channels=4)
     write_video(tmp_path / "a.mkv", pictures, pixels="bgra")
-    clip, _ = read(tmp_path / "a.mkv", eight_bits=True)
+    clip, _ = read(tmp_path / "a.mkv", as_comfyui=True)
     assert np.array_equal(np.rint(clip * 255), pictures[..., :3])
     deep = frames(np.uint16)
     write_video(tmp_path / "b.mkv", deep, pixels="gbrp16le")
-    clip, _ = read(tmp_path / "b.mkv", eight_bits=True)
+    clip, _ = read(tmp_path / "b.mkv", as_comfyui=True)
     assert np.array_equal(np.rint(clip * 255) / np.float32(255), clip)
     assert np.abs(clip - deep / 65535).max() < 2 / 255  # FFmpeg dithers
 
