@@ -1,4 +1,6 @@
-"""Checkpoints of trainings that are not done yet: run again with the same inputs, they go on."""
+"""Checkpoints of long work that is not done yet, trainings and long clips: run again with the same
+inputs, it goes on.
+"""
 
 import hashlib
 import logging
@@ -25,14 +27,14 @@ CODE = ("methods", "backends")  # what decides the course of a training
 
 
 class InUse(ValueError):
-    """The same training is running somewhere else."""
+    """The same work is running somewhere else."""
 
 
 class Checkpoint:
     """Where one training left off; it has `load` and `save` as trainings ask for them."""
 
-    def __init__(self, shelf: "Checkpoints", key: str):
-        self.key, self.path = key, shelf.folder / f"{key}{SUFFIX}"
+    def __init__(self, shelf: "Checkpoints", key: str, part: str = ""):
+        self.key, self.path = key, shelf.folder / f"{key}{part}{SUFFIX}"
         self._shelf = shelf
 
     def load(self) -> "tuple[dict[str, Tensor], Any] | None":
@@ -43,7 +45,7 @@ class Checkpoint:
         try:
             tensors, description = read_tensors(self.path, KIND)
             if not isinstance(description, dict) or description.get("key") != self.key:
-                raise ValueError(f"{self.path} belongs to another training")
+                raise ValueError(f"{self.path} belongs to other work")
         except FileNotFoundError:
             return None
         except (ValueError, OSError) as error:
@@ -58,7 +60,7 @@ class Checkpoint:
             told = f"it is now {aside.name}"
         except OSError as failed:
             told = f"it could not be renamed: {failed.strerror}"
-        log.warning("a checkpoint is not used, and the training begins anew: %s; %s", error, told)
+        log.warning("a checkpoint is not used, and the work begins anew: %s; %s", error, told)
 
     def save(self, tensors: "Mapping[str, Tensor]", description: Any) -> None:
         """Put this state in the place of the last one, whole or not at all.
@@ -71,12 +73,52 @@ class Checkpoint:
             log.warning("no checkpoint was written to %s: %s", self.path, error)
         self._shelf.make_room(keep=self.path)
 
+    def pieces(self) -> "Pieces":
+        """Many numbered pieces instead of one state, for what is finished bit by bit."""
+        return Pieces(self._shelf, self)
+
     def done(self) -> None:
         """There is nothing left to go on with."""
-        try:
-            self.path.unlink(missing_ok=True)
-        except OSError as error:  # held open by another program, which Windows respects
-            log.warning("the checkpoint of a finished training stays: %s", error)
+        for path in (self.path, *self._shelf.folder.glob(f"{self.key}.*{SUFFIX}")):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:  # held open by another program, which Windows respects
+                log.warning("the checkpoint of finished work stays: %s", error)
+
+
+class Pieces:
+    """The finished pieces of one piece of work, as `methods.video.in_chunks` keeps them.
+
+    They are kept from the first one on, as long as they fit into the folder.
+    """
+
+    def __init__(self, shelf: "Checkpoints", checkpoint: Checkpoint):
+        self._shelf, self._checkpoint = shelf, checkpoint
+        self._size, self._full = 0, False
+
+    def load(self, number: int) -> "tuple[dict[str, Tensor], str] | None":
+        """The tensors of a piece and what they were made from; None if it is not there."""
+        piece = self._piece(number)
+        found = piece.load()
+        if found is not None:
+            self._size += piece.path.stat().st_size
+        return found
+
+    def save(self, number: int, tensors: "Mapping[str, Tensor]", inputs: str) -> None:
+        """Keep a piece, made from what `inputs` is a digest of."""
+        size = sum(tensor.nbytes for tensor in tensors.values())
+        if self._full or self._size + size > self._shelf.limit:
+            if not self._full:
+                log.warning(
+                    "the checkpoints are full: a run that is broken off goes on at piece %d", number
+                )
+            self._full = True
+            return
+        self._size += size
+        self._piece(number).save(tensors, inputs)
+
+    def _piece(self, number: int) -> Checkpoint:
+        return Checkpoint(self._shelf, self._checkpoint.key, f".{number:06}")
 
 
 class Checkpoints:
@@ -112,12 +154,12 @@ class Checkpoints:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock.take(self._lock_path(key))
         except (ImportError, OSError) as error:
-            log.warning("this training cannot be resumed later: %s", error)
+            log.warning("this work cannot be resumed later: %s", error)
             return None
         if lock is None:
             owner = owner_of(self._lock_path(key))
             raise InUse(
-                f"the same training is running already, in process {owner}; wait for it, or change "
+                f"the same work is running already, in process {owner}; wait for it, or change "
                 "an input, for instance the seed"
             )
         self._sweep()
@@ -168,7 +210,7 @@ class Checkpoints:
 
 
 def _key_in(path: Path) -> str:
-    """KEY.safetensors, KEY.broken and .KEY.PROCESS.safetensors."""
+    """KEY.safetensors, KEY.NUMBER.safetensors, KEY.broken and .KEY.PROCESS.safetensors."""
     return path.name.lstrip(".").split(".")[0]
 
 

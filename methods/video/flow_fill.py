@@ -19,6 +19,7 @@ from ..steps import Callback, Progress
 from .frames import frame_of, grey_of, mask_of, put_in
 from .pair_motion import cell_means, read_cells
 from .registration import SMALLEST_SIDE, register
+from .scenes import scene_cuts
 from .smooth_fill import smooth_fill
 from .tracks import BAND, BAND_POINTS, RIM, Finds, Sources, follow
 from .transforms import MODELS
@@ -96,7 +97,8 @@ def _fill_clip(
         model,
         each=lambda now: progress.report(shown, index, done + now),
     )
-    sources = Sources(clip, mask, avoid, index, found, consistency, 2 * reach + 3)
+    cuts = scene_cuts(clip[index : index + 1], poll=progress.poll)
+    sources = Sources(clip, mask, avoid, index, found, cuts, consistency, 2 * reach + 3)
     for t in range(frames):
         hole = mask_of(mask, index, t, size) > 0
         if hole.any():
@@ -117,7 +119,8 @@ def _fill_frame(
     y, x = hole.nonzero()
     points = np.stack([x, y], 1).astype(np.float32)
     noise = _noise(sources, t)
-    ends = {1: min(t + reach, sources.frames - 1), -1: max(t - reach, 0)}
+    first, last = sources.scene(t)
+    ends = {1: min(t + reach, last), -1: max(t - reach, first)}
     finds = [
         follow(sources, t, points, way, end, _band(sources, t, hole), noise, progress.poll)
         for way, end in ends.items()

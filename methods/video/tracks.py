@@ -1,7 +1,7 @@
 """What other frames show of the places in a hole: tracks along the motion, and what lies at their
 ends."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -29,14 +29,15 @@ class Sources:
     """One clip and what is measured of it, each thing when it is asked for and kept for a while.
 
     clip: (B, C, T, H, W), of which number `index` is meant. mask, avoid: (B or 1, 1, T or 1, H, W).
+    cuts: the frames at which a scene begins.
     """
 
     def __init__(
         self, clip: Tensor, mask: Tensor, avoid: Tensor | None, index: int,
-        registration: Registration, consistency: float, keep: int,
+        registration: Registration, cuts: Collection[int], consistency: float, keep: int,
     ):  # fmt: skip
         self.clip, self.mask, self.avoid, self.index = clip, mask, avoid, index
-        self.registration, self.consistency = registration, consistency
+        self.registration, self.cuts, self.consistency = registration, cuts, consistency
         self.frames, self.size = clip.shape[2], (clip.shape[3], clip.shape[4])
         self.search = flow_search(*self.size)
         self.usable: Callable[[int], np.ndarray] = lru_cache(keep)(self._usable)
@@ -75,11 +76,11 @@ class Sources:
     def _change(self, t: int) -> np.ndarray:
         """(h, w): mean squared difference of the places in frame t to the frames beside it."""
         total = weight = np.zeros(1, np.float32)
-        if t > 0:
+        if t > 0 and t not in self.cuts:
             before = self.pair(t - 1)
             total = total + before.change_after * before.weight_after
             weight = weight + before.weight_after
-        if t < self.frames - 1:
+        if t < self.frames - 1 and t + 1 not in self.cuts:
             after = self.pair(t)
             total, weight = total + after.change * after.weight, weight + after.weight
         if not weight.any():
@@ -87,6 +88,11 @@ class Sources:
             return np.full(cells, UNKNOWN**2, np.float32)
         mean = total / np.maximum(weight, 1e-6)
         return smooth_fill(mean[..., None], np.minimum(1, weight))[..., 0]
+
+    def scene(self, t: int) -> tuple[int, int]:
+        """The first and the last frame of the scene that frame t belongs to."""
+        first = max((cut for cut in self.cuts if cut <= t), default=0)
+        return first, min((cut for cut in self.cuts if cut > t), default=self.frames) - 1
 
     def move(self, points: np.ndarray, t: int, direction: int) -> np.ndarray:
         """Points of frame t in the frame after (1) or before (-1) it."""
