@@ -66,16 +66,32 @@ def check_patch_size(patch_size: int) -> None:
         raise ValueError(f"patch_size {patch_size} is not an odd number from 1 to 31")
 
 
-def check_mask(mask: Tensor, name: str, size: tuple[int, ...], batch: int) -> None:
-    """Raise ValueError unless `mask` is (1 or batch, 1, *size), size being (H, W) or (T, H, W)."""
-    if mask.dim() != 2 + len(size) or mask.shape[1] != 1 or mask.shape[0] not in (1, batch):
-        wanted = ", ".join(str(side) for side in size)
-        raise ValueError(f"{name} has shape {tuple(mask.shape)}, expected ({batch}, 1, {wanted})")
-    if tuple(mask.shape[2:]) != tuple(size):
-        what = "image" if len(size) == 2 else "clip"
+def check_mask(mask: Tensor, name: str, size: tuple[int, int], batch: int) -> None:
+    """Raise ValueError unless `mask` is (1 or batch, 1, H, W) of the given size."""
+    if mask.dim() != 4 or mask.shape[1] != 1 or mask.shape[0] not in (1, batch):
         raise ValueError(
-            f"{name} is {by(mask.shape[2:])}, the {what} {by(size)}; resize one of them"
+            f"{name} has shape {tuple(mask.shape)}, expected ({batch}, 1, {size[0]}, {size[1]})"
         )
+    if tuple(mask.shape[2:]) != tuple(size):
+        raise ValueError(
+            f"{name} is {by(mask.shape[2:])}, the image {by(size)}; resize one of them"
+        )
+
+
+def check_clip_mask(mask: Tensor, name: str, clip: Tensor) -> None:
+    """Raise ValueError unless `mask` is (B or 1, 1, T or 1, H, W) of a clip (B, C, T, H, W)."""
+    batch, _, frames, *size = clip.shape
+    if mask.dim() != 5 or mask.shape[1] != 1 or mask.shape[0] not in (1, batch):
+        raise ValueError(
+            f"{name} has shape {tuple(mask.shape)}, expected ({batch}, 1, {frames} or 1, "
+            f"{size[0]}, {size[1]})"
+        )
+    if mask.shape[2] not in (1, frames):
+        raise ValueError(
+            f"{name} has {mask.shape[2]} frames, the clip {frames}; give one for all, or as many"
+        )
+    if list(mask.shape[3:]) != size:
+        raise ValueError(f"{name} is {by(mask.shape[3:])}, the clip {by(size)}; resize one of them")
 
 
 def check_clip_mask(mask: Tensor, name: str, clip: Tensor) -> None:

@@ -38,6 +38,10 @@ class Setting:
         return self.patch_size // 2
 
     @property
+    def is_clip(self) -> bool:
+        return len(self.wrap) == 3
+
+    @property
     def halved(self) -> tuple[bool, ...]:
         """Per axis, whether scales differ along it."""
         return (False, True, True)[-len(self.wrap) :]
@@ -137,16 +141,17 @@ def hole_scales(
 def _queries(
     unknown: Tensor, box: tuple[slice, ...], size: Sequence[int], setting: Setting
 ) -> Tensor:
-    """The patches over unknown pixels, of clips those that begin and end within the clip.
+    """The patches over unknown pixels, of clips those that lie whole within the clip.
 
-    A patch that goes on beyond the first or the last frame by reflection moves to and fro, which
-    resembles nothing. Every pixel of those frames is covered by whole patches as well.
+    A patch that goes on beyond the border by reflection resembles nothing, least of all where it
+    moves to and fro in time. What it covers is covered by whole patches as well.
     """
     queries = grown(unknown, setting.half, setting.wrap)
-    if len(box) == 3:
-        frames = torch.arange(box[0].start, box[0].stop, device=unknown.device)
-        whole = (frames >= setting.half) & (frames < size[0] - setting.half)
-        queries &= whole[:, None, None]
+    if setting.is_clip:
+        for axis, (part, side) in enumerate(zip(box, size, strict=True)):
+            place = torch.arange(part.start, part.stop, device=unknown.device)
+            whole = (place >= setting.half) & (place < side - setting.half)
+            queries &= whole.view([-1 if other == axis else 1 for other in range(3)])
     return queries
 
 
@@ -176,6 +181,28 @@ def _level_count(hole: Tensor, usable: list[Tensor], setting: Setting) -> int:
             break
         usable.append(use)
     return len(usable)
+
+
+def same_place(centres: Tensor, scale: Scale) -> Tensor:
+    """Of each pixel of a clip's target, the patch at its place in the nearest frame that shows one.
+
+    centres: (1, 1, T, H, W) bool, where source patches are centred. Returns positions (1, 1, 3, t,
+    h, w) int32, -1 where no frame shows that place. Where the camera rests, they are what the hole
+    hides.
+    """
+    frames, size = centres.shape[2], scale.unknown.shape[2:]
+    there = centres[0, 0][(slice(None), *scale.box[1:])]
+    now = torch.arange(frames, dtype=torch.int32, device=centres.device)[:, None, None]
+    far = 3 * frames
+    before = torch.where(there, now, -far).cummax(0).values[scale.box[0]]
+    after = torch.where(there, now, far).flip(0).cummin(0).values.flip(0)[scale.box[0]]
+    now = now[scale.box[0]]
+    nearest = torch.where(now - before <= after - now, before, after)
+    origin = torch.tensor(scale.origin, dtype=torch.int32, device=centres.device).view(3, 1, 1, 1)
+    positions = origin + grid(nearest.expand(1, 1, 3, *size))
+    positions[0] = nearest
+    shown = (nearest >= 0) & (nearest < frames)
+    return torch.where(shown, positions, -1)[None, None]
 
 
 def upscaled_field(found: Field, coarse: Scale, fine: Scale, setting: Setting) -> Field:

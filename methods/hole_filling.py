@@ -12,6 +12,7 @@ vote. Work is done on the hole and its surroundings only. Departures:
 
 import logging
 import math
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +26,7 @@ from .hole import (
     Setting,
     hole_scales,
     identity_field,
+    same_place,
     upscaled_field,
     upscaled_image,
     whole_field,
@@ -45,6 +47,9 @@ SHARPNESS = (
 )
 LAST_SHARPNESS = (
     20.0  # how much sharper the last vote is: nearly the best patch, without its jaggedness
+)
+LAST_SHARPNESS_OF_CLIPS = (
+    2.0  # the borders of pieces that are copied sharply move from frame to frame
 )
 REUSE = 0.4  # price of a source patch used twice as often as its share, in median distances
 SHARE = 0.4  # uses per source pixel that are never priced
@@ -120,7 +125,7 @@ def _fill(
 
 def _solve(scales: list[Scale], setting: Setting, progress: Progress) -> tuple[Field, Tensor]:
     """The field of the finest target, and the cost of each of its votes."""
-    found = target = None
+    found = target = likely = None
     costs = torch.empty(0)
     _report(progress, scales[0].target, 0, 0)  # the first search can be interrupted as well
     for level, scale in enumerate(scales):
@@ -129,9 +134,10 @@ def _solve(scales: list[Scale], setting: Setting, progress: Progress) -> tuple[F
             centres = patches.source_centres(
                 scale.source, scale.usable, setting.patch_size, (False,) * len(setting.wrap)
             )[:, None]
+            likely = same_place(centres, scale) if setting.is_clip else None
             target = onion_peel(
                 scale.target, scale.known, scale.source, centres, setting.patch_size, setting.wrap,
-                setting.seed, progress.poll,
+                setting.seed, likely, progress.poll,
             )  # fmt: skip
         else:
             coarse = scales[level - 1]
@@ -147,11 +153,20 @@ def _solve(scales: list[Scale], setting: Setting, progress: Progress) -> tuple[F
         used = None
         for turn in range(turns):
             bias = None
-            if found is not None and not last_level:
+            if found is not None and not last_level and not setting.is_clip:
                 used, bias = _price_of_reuse(used, found, scale)
             found = _search(target, found, bias, scale, setting, level, turn, progress)
+            if likely is not None:
+                at_its_place = setting.field(likely, found.distances, found.source_size)
+                found = _closer(
+                    found,
+                    _search(
+                        target, at_its_place, None, scale, setting, level, turn, progress, passes=0
+                    ),
+                )
+                likely = None
             costs = _costs(found, scale, setting)
-            best = not last_level or turn == turns - 1
+            best = not setting.is_clip and (not last_level or turn == turns - 1)
             new = scale.pin(_vote(scale.source, found, costs, scale.unknown, setting, best=best))
             change = (new - target).abs().double().sum() / max(1, int(scale.unknown.sum()))
             target = new
@@ -181,13 +196,16 @@ def _search(
     level: int,
     turn: int,
     progress: Progress,
+    passes: int | None = None,
 ) -> Field:
+    if passes is None:
+        passes = PASSES if found is not None else FIRST_PASSES
     positions, distances = run(
         "nearest_patch",
         target,
         scale.source,
         patch_size=setting.patch_size,
-        iterations=PASSES if found is not None else FIRST_PASSES,
+        iterations=passes,
         target_mask=scale.queries,
         source_mask=scale.usable,
         bias=bias,
@@ -198,6 +216,15 @@ def _search(
         backend=setting.backend,
     )
     return setting.field(positions, distances, scale.source.shape[2:])
+
+
+def _closer(one: Field, other: Field) -> Field:
+    """Of two fields over the same target, the better match of each patch."""
+    closer = other.distances < one.distances
+    positions = torch.where(closer[:, :, None], other.positions, one.positions)
+    return replace(
+        one, positions=positions, distances=torch.where(closer, other.distances, one.distances)
+    )
 
 
 def _costs(found: Field, scale: Scale, setting: Setting) -> Tensor:
@@ -274,7 +301,8 @@ def _final_vote(
     Returns (1, C, h, w), 0 outside the hole. Clips likewise, with a T axis before H, t before h.
     """
     ring = grown(hole, RING, setting.wrap) & ~hole
-    said = _vote(values, found, costs, hole | ring, setting, sharpness=LAST_SHARPNESS)
+    sharpness = LAST_SHARPNESS_OF_CLIPS if setting.is_clip else LAST_SHARPNESS
+    said = _vote(values, found, costs, hole | ring, setting, sharpness=sharpness)
     errors = torch.where(ring, values[(slice(None), slice(None), *box)] - said, 0.0)
     reach = 2 * RING
     near = _blurred(errors, setting.wrap)

@@ -21,13 +21,15 @@ def onion_peel(
     patch_size: int,
     wrap: tuple[bool, ...] = (False, False),
     seed: int = 0,
+    likely: Tensor | None = None,
     poll: Poll | None = None,
 ) -> Tensor:
     """`target` with its unknown values filled from the outside in.
 
     target: (1, C, H, W) float32. known: (1, C, H, W) bool, not all False. source: (1, C, H2, W2);
     centres: (1, 1, H2, W2) bool, where whole source patches are centred. Clips likewise, with a T
-    axis before H. poll: called now and then; may raise.
+    axis before H. likely: (1, 1, axes, H, W) int32, of each pixel one source patch more to compare
+    with; -1 = none. poll: called now and then; may raise.
     Every pixel that has a known neighbour takes the centre of the source patch that agrees best
     with the known part of its own; then these count as known. All distances are exact, so this is
     for the coarsest scale, where the hole is about as large as a patch.
@@ -50,7 +52,6 @@ def onion_peel(
 
     candidates = vectors(source, middles_at - half)
     squares = candidates.square()
-    middles = source[0][(slice(None), *middles_at.unbind(1))]  # (C, n)
     target, known = target.clone(), known.clone()
     while not known.all():
         whole = known.all(1, keepdim=True)
@@ -60,16 +61,24 @@ def onion_peel(
         layer = (touching & ~whole)[0, 0].nonzero()
         around = patches.pad(torch.where(known, target, 0.0), half, wrap, fill=0.0)
         weights = patches.pad(known.float(), half, wrap, fill=0.0)
-        best = torch.empty_like(layer[:, 0])
+        chosen = torch.empty_like(layer)
         step = max(1, CHUNK // len(candidates))
         for first in range(0, len(layer), step):
             part = slice(first, first + step)
             shares, queries = vectors(weights, layer[part]), vectors(around, layer[part])
             distances = shares @ squares.T - 2 * (queries @ candidates.T)
-            best[part] = distances.float().argmin(1)
+            least, best = distances.float().min(1)
+            chosen[part] = middles_at[best]
+            if likely is not None:
+                own = likely[0, 0][(slice(None), *layer[part].unbind(1))].T.long()  # (n, axes)
+                values = vectors(source, own.clamp(min=half) - half)
+                distance = (shares * values.square() - 2 * queries * values).sum(1).float()
+                closer = (own[:, 0] >= 0) & (distance < least)
+                chosen[part] = torch.where(closer[:, None], own, chosen[part])
             if poll is not None:
                 poll()
         there = (slice(None), *layer.unbind(1))
-        target[0][there] = torch.where(known[0][there], target[0][there], middles[:, best])
+        taken = source[0][(slice(None), *chosen.unbind(1))]
+        target[0][there] = torch.where(known[0][there], target[0][there], taken)
         known[0][there] = True
     return target

@@ -20,6 +20,7 @@ from .sample_statistics import SampleStatistics
 from .self_test import SelfTest
 from .tiling import MakeTileable, Tileability
 from .video_metrics import VideoCompare
+from .video_patches import PatchInpaintVideo
 
 NODES = [
     PatchField,
@@ -27,6 +28,7 @@ NODES = [
     FieldPreview,
     Generate,
     PatchInpaint,
+    PatchInpaintVideo,
     MakeTileable,
     Harmonise,
     Reconstruct,

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ..checks import check_clip, check_mask, check_patch_size
+from ..checks import check_clip, check_clip_mask, check_patch_size
 from ..field import Field
 from ..hole import Setting
 from ..hole_filling import fill_holes
@@ -44,7 +44,7 @@ def inpaint_video(
     """
     check_clip(clip, "clip")
     check_patch_size(patch_size)
-    batch, size = clip.shape[0], tuple(clip.shape[2:])
+    size = tuple(clip.shape[2:])
     if size[0] < patch_size:
         raise ValueError(
             f"the clip has {size[0]} frames, but patches are {patch_size} frames deep; give at "
@@ -54,19 +54,12 @@ def inpaint_video(
     for name, number in (("iterations", iterations), ("levels", levels), ("memory", memory)):
         if number is not None and number < 1:
             raise ValueError(f"{name} has to be positive, got {number}")
-    mask = _all_frames(mask, "mask", size, batch)
     allowed = torch.ones((1, 1, *size), dtype=torch.bool, device=clip.device)
+    for name, given in (("mask", mask), ("source_mask", source_mask)):
+        if given is not None:
+            check_clip_mask(given, name, clip)
     if source_mask is not None:
-        allowed = _all_frames(source_mask, "source_mask", size, batch) > 0.5
-    setting = Setting(
-        patch_size, levels, iterations, False, (False,) * 3, memory, seed, backend
-    )
+        allowed = allowed & (source_mask > 0.5)
+    mask = mask.expand(-1, -1, size[0], -1, -1)
+    setting = Setting(patch_size, levels, iterations, False, (False,) * 3, memory, seed, backend)
     return fill_holes(clip, mask, allowed, None, setting, callback)
-
-
-def _all_frames(mask: Tensor, name: str, size: tuple[int, ...], batch: int) -> Tensor:
-    """The mask with all frames of the clip. Raises ValueError for another size."""
-    if mask.dim() == 5 and mask.shape[2] == 1:
-        mask = mask.expand(-1, -1, size[0], -1, -1)
-    check_mask(mask, name, size, batch)
-    return mask
