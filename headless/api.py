@@ -310,12 +310,50 @@ class SavedImages:
         return shown | ({"animated": (True,)} if self.is_animated else {})
 
 
+class PreviewVideo:
+    def __init__(self, values: list[SavedResult], **kwargs):
+        self.values = values
+
+    def as_dict(self) -> dict:
+        return {"images": self.values, "animated": (True,)}
+
+
 class PreviewText:
     def __init__(self, value: str, **kwargs):
         self.value = value
 
     def as_dict(self) -> dict:
         return {"text": (self.value,)}
+
+
+@dataclass
+class VideoComponents:
+    """images: [T, H, W, C]. audio: what goes along an AUDIO link. frame_rate: a Fraction."""
+
+    images: Any
+    frame_rate: Any
+    audio: Any = None
+    metadata: dict | None = None
+
+
+@dataclass(frozen=True)
+class VideoFromFile:
+    """What goes along a VIDEO link: a file that is opened when a node wants what is in it."""
+
+    file: Any  # a path as text (here also of a folder of pictures), or BytesIO
+
+    def get_stream_source(self):
+        return self.file
+
+
+@dataclass(frozen=True)
+class VideoFromComponents:
+    """The other kind: frames in memory."""
+
+    components: VideoComponents
+
+    def get_components(self) -> VideoComponents:
+        return self.components
 
 
 io = SimpleNamespace(
@@ -345,4 +383,11 @@ io = SimpleNamespace(
     ComfyNode=ComfyNode,
     NodeOutput=NodeOutput,
 )
-ui = SimpleNamespace(SavedResult=SavedResult, SavedImages=SavedImages, PreviewText=PreviewText)
+ui = SimpleNamespace(
+    SavedResult=SavedResult,
+    SavedImages=SavedImages,
+    PreviewText=PreviewText,
+    PreviewVideo=PreviewVideo,
+)
+InputImpl = SimpleNamespace(VideoFromFile=VideoFromFile, VideoFromComponents=VideoFromComponents)
+Types = SimpleNamespace(VideoComponents=VideoComponents)

@@ -1,18 +1,34 @@
-"""Stand-ins for ComfyUI's own video nodes, those that our workflows use, with the same results."""
+"""Stand-ins for ComfyUI's own video nodes, those that our workflows use, with the same results.
 
-from dataclasses import dataclass
+Beyond ComfyUI, a folder of numbered pictures goes along as a video, too.
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 
-from ..storage import clips
+from ..storage import clip_reader, clips
+from ..storage.clip_reader import ClipError, Colours, name_of, opened_video
+from ..storage.clip_writer import Codec, writing
+from ..storage.files import whole
+from ..storage.pictures import as_steps
 from . import host
-from .api import UploadType, io
+from .api import (
+    FolderType,
+    PreviewVideo,
+    SavedResult,
+    UploadType,
+    VideoComponents,
+    VideoFromComponents,
+    VideoFromFile,
+    io,
+)
 
-
-@dataclass(frozen=True)
-class VideoFile:
-    """What goes along a VIDEO link: a file that is opened when a node wants what is in it."""
-
-    path: Path
+RATE = Fraction(24)  # frames in a second of a folder of pictures, which does not tell
+ENCODER = Codec("h264", ".mp4", 8, "yuv420p", None, {})
 
 
 class LoadVideo(io.ComfyNode):
@@ -30,14 +46,14 @@ class LoadVideo(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, file):
         try:
-            host.input_path(file)
+            host.input_clip_path(file)
         except FileNotFoundError as error:
             return str(error)
         return True
 
     @classmethod
     def execute(cls, file):
-        return (VideoFile(host.input_path(file)),)
+        return (VideoFromFile(str(host.input_clip_path(file))),)
 
 
 class GetVideoComponents(io.ComfyNode):
@@ -61,12 +77,163 @@ class GetVideoComponents(io.ComfyNode):
     def execute(cls, video):
         import torch
 
-        frames, rate = clips.read(video.path, as_comfyui=True)
-        sound = clips.sound(video.path)
+        if isinstance(video, VideoFromComponents):
+            parts = video.get_components()
+            return parts.images, parts.audio, float(parts.frame_rate)
+        source = _source(video)
+        frames, rate = clips.read(source, as_comfyui=True)
+        sound = None if _is_folder(source) else clips.sound(source)
         audio = None
         if sound is not None:
             audio = {"waveform": torch.from_numpy(sound[0])[None], "sample_rate": sound[1]}
         return torch.from_numpy(frames), audio, rate or 1.0
 
 
-NODES = [LoadVideo, GetVideoComponents]
+class CreateVideo(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        audio = "The audio to add to the video."
+        return io.Schema(
+            node_id="CreateVideo",
+            display_name="Create Video",
+            category="image/video",
+            description="Create a video from images.",
+            inputs=[
+                io.Image.Input("images", tooltip="The images to create a video from."),
+                io.Float.Input("fps", default=30.0, min=1.0, max=120.0, step=1.0),
+                io.Audio.Input("audio", optional=True, tooltip=audio),
+            ],
+            outputs=[io.Video.Output()],
+        )
+
+    @classmethod
+    def execute(cls, images, fps, audio=None):
+        return (VideoFromComponents(VideoComponents(images, Fraction(fps), audio)),)
+
+
+class SaveVideo(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        prefix = (
+            "The prefix for the file to save. This may include formatting information such as "
+            "%date:yyyy-MM-dd% or %Empty Latent Image.width% to include values from nodes."
+        )
+        return io.Schema(
+            node_id="SaveVideo",
+            display_name="Save Video",
+            category="image/video",
+            description="Saves the input images to your ComfyUI output directory.",
+            inputs=[
+                io.Video.Input("video", tooltip="The video to save."),
+                io.String.Input("filename_prefix", default="video/ComfyUI", tooltip=prefix),
+                io.Combo.Input(
+                    "format",
+                    options=["auto", "mp4"],
+                    default="auto",
+                    tooltip="The format to save the video as.",
+                ),
+                io.Combo.Input(
+                    "codec",
+                    options=["auto", "h264"],
+                    default="auto",
+                    tooltip="The codec to use for the video.",
+                ),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, video, filename_prefix, format, codec):
+        width, height = _dimensions(video)
+        folder, name, number = host.save_path(filename_prefix, width, height)
+        subfolder = folder.relative_to(host.folder_of("output")).as_posix()
+        file = f"{name}_{number:05}_.mp4"
+        with whole(folder / file) as beside:
+            if isinstance(video, VideoFromComponents):
+                _save_components(beside, video.get_components(), cls._text())
+            else:
+                _save_file(beside, _source(video), format, codec, cls._text())
+        where = "" if subfolder == "." else subfolder
+        return io.NodeOutput(ui=PreviewVideo([SavedResult(file, where, FolderType.output)]))
+
+    @classmethod
+    def _text(cls) -> dict:
+        """What ComfyUI writes into the file: the workflow and the prompt, as JSON."""
+        if not cls.hidden:
+            return {}
+        text = dict(cls.hidden.extra_pnginfo or {})
+        text |= {"prompt": cls.hidden.prompt} if cls.hidden.prompt else {}
+        return {key: json.dumps(value) for key, value in text.items()}
+
+
+def _source(video: VideoFromFile) -> clip_reader.Source:
+    source = video.get_stream_source()
+    return source if isinstance(source, BytesIO) else Path(source)
+
+
+def _is_folder(source: clip_reader.Source) -> bool:
+    return isinstance(source, Path) and source.is_dir()
+
+
+def _dimensions(video) -> tuple[int, int]:
+    """(width, height)."""
+    if isinstance(video, VideoFromComponents):
+        height, width = video.get_components().images.shape[1:3]
+        return width, height
+    with clip_reader.opened(_source(video), as_comfyui=True) as reading:
+        height, width = reading.about.size
+    return width, height
+
+
+def _save_file(path: Path, source: clip_reader.Source, format: str, codec: str, text: dict) -> None:
+    """A file as it is, packet by packet, where its container and codec are what is asked for."""
+    if not _is_folder(source):
+        with opened_video(source) as container:
+            if not container.streams.video:
+                raise ClipError(f"{name_of(source)} holds no video")
+            kinds = ("auto", *container.format.name.split(","))
+            if format in kinds and codec in ("auto", container.streams.video[0].codec.name):
+                _copy(path, container, text)
+                return
+    sound = None if _is_folder(source) else clips.sound(source)
+    with clip_reader.opened(source, as_comfyui=True) as reading:
+        frames = (as_steps(frame.pixels, 8) for frame in reading)
+        _encode(path, frames, reading.about.rate or RATE, sound, text)
+
+
+def _copy(path: Path, container, text: dict) -> None:
+    import av
+
+    kinds = ("video", "audio", "subtitle")
+    with av.open(str(path), "w", options={"movflags": "use_metadata_tags"}) as output:
+        output.metadata.update({**container.metadata, **text})
+        tracks = {
+            stream.index: output.add_stream_from_template(stream, opaque=True)
+            for stream in container.streams
+            if stream.type in kinds
+        }
+        for packet in container.demux():
+            if packet.stream.index in tracks and packet.dts is not None:
+                packet.stream = tracks[packet.stream.index]
+                output.mux(packet)
+
+
+def _save_components(path: Path, components: VideoComponents, text: dict) -> None:
+    images, rate, sound = components.images, components.frame_rate, None
+    if components.audio:
+        waveform, samples = components.audio["waveform"], int(components.audio["sample_rate"])
+        waveform = waveform[0, :, : math.ceil(samples / rate * len(images))]
+        sound = waveform.float().cpu().numpy(), samples
+    frames = ((image * 255).clamp(0, 255).byte().cpu().numpy() for image in images)
+    _encode(path, frames, rate, sound, text)
+
+
+def _encode(path: Path, frames: Iterator, rate: Fraction, sound, text: dict) -> None:
+    """As ComfyUI does it, from frames of 8 bits."""
+    rate = Fraction(round(rate * 1000), 1000)
+    with writing(path, ENCODER, rate=rate, colours=Colours(2), sound=sound, text=text) as output:
+        for frame in frames:
+            output.add(frame)
+
+
+NODES = [LoadVideo, GetVideoComponents, CreateVideo, SaveVideo]

@@ -5,6 +5,7 @@
 
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,15 +43,31 @@ class Host:
 
 
 _current: ContextVar[Host] = ContextVar("host", default=Host())  # noqa: B039  it is frozen
+_passing: ContextVar[list[Path] | None] = ContextVar("passing", default=None)
 
 
 @contextmanager
 def hosting(host: Host) -> Iterator[None]:
-    token = _current.set(host)
+    token, files = _current.set(host), _passing.set([])
     try:
         yield
     finally:
+        for path in _passing.get() or []:
+            path.unlink(missing_ok=True)
+        _passing.reset(files)
         _current.reset(token)
+
+
+def passing_file(suffix: str) -> Path:
+    """A new file for what goes from one node to another; it is gone when the run is over."""
+    folder = folder_of("temp")
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(suffix, "passing_", folder)
+    os.close(handle)
+    kept = _passing.get()
+    if kept is not None:
+        kept.append(Path(name))
+    return Path(name)
 
 
 def input_names() -> list[str]:
@@ -63,6 +80,11 @@ def input_files(*suffixes: str) -> list[str]:
     return []
 
 
+def input_clips() -> list[str]:
+    """The videos and folders of pictures to choose from: none, likewise."""
+    return []
+
+
 def input_path(name: str) -> Path:
     """The input file called `name`. Raises FileNotFoundError saying where it was looked for."""
     return _input(name, Path.is_file, "file")
@@ -71,6 +93,11 @@ def input_path(name: str) -> Path:
 def input_folder_path(name: str) -> Path:
     """The folder of input files called `name`. Raises FileNotFoundError as `input_path` does."""
     return _input(name, Path.is_dir, "folder")
+
+
+def input_clip_path(name: str) -> Path:
+    """The file, or folder of pictures, called `name`. Raises FileNotFoundError as `input_path`."""
+    return _input(name, Path.exists, "file or folder")
 
 
 def _input(name: str, is_it: Callable[[Path], bool], kind: str) -> Path:

@@ -7,11 +7,11 @@ ComfyUI's own folder still runs by itself.
 import sys
 
 if "comfy_api" in sys.modules:
-    from comfy_api.latest import ComfyExtension, io, ui
+    from comfy_api.latest import ComfyExtension, InputImpl, Types, io, ui
 
     from . import comfyui as host
 else:
     from ..headless import host
-    from ..headless.api import ComfyExtension, io, ui
+    from ..headless.api import ComfyExtension, InputImpl, Types, io, ui
 
-__all__ = ["ComfyExtension", "host", "io", "ui"]
+__all__ = ["ComfyExtension", "InputImpl", "Types", "host", "io", "ui"]

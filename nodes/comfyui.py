@@ -4,6 +4,7 @@
 """
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,24 @@ def input_files(*suffixes: str) -> list[str]:
     root = Path(folder_paths.get_input_directory())
     found = [p for p in (*root.glob("*"), *root.glob("*/*")) if p.suffix.lower() in suffixes]
     return sorted(p.relative_to(root).as_posix() for p in found)
+
+
+def input_clips() -> list[str]:
+    """Videos there, and folders of pictures."""
+    from ..storage.clip_reader import VIDEOS
+    from ..storage.pictures import in_folder
+
+    root = Path(folder_paths.get_input_directory())
+    folders = [p for p in (*root.glob("*"), *root.glob("*/*")) if p.is_dir() and in_folder(p)]
+    return [*input_files(*VIDEOS), *sorted(p.relative_to(root).as_posix() for p in folders)]
+
+
+def input_clip_path(name: str) -> Path:
+    """The file, or folder of pictures, called `name`. Raises FileNotFoundError as `input_path`."""
+    path = Path(folder_paths.get_annotated_filepath(name))
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file or folder {name!r} (looked for {path})")
+    return path
 
 
 def input_path(name: str) -> Path:
@@ -52,6 +71,15 @@ def folder_of(kind: str) -> Path:
     """The folder of saved ("output") or merely shown ("temp") pictures."""
     temp = kind == "temp"
     return Path(folder_paths.get_temp_directory() if temp else folder_paths.get_output_directory())
+
+
+def passing_file(suffix: str) -> Path:
+    """A new file for what goes from one node to another; ComfyUI clears the folder as it starts."""
+    folder = folder_of("temp")
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(suffix, "passing_", folder)
+    os.close(handle)
+    return Path(name)
 
 
 def input_folder() -> Path:

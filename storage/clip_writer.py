@@ -64,9 +64,13 @@ class VideoWriting:
         codec: Codec,
         rate: Fraction,
         like: About | None,
+        colours: Colours | None,
         sound: Source | Samples | None,
     ):
         self._container, self._codec, self._rate, self._like = container, codec, rate, like
+        if colours is None and like is not None and like.colours.space != 0:
+            colours = like.colours
+        self._colours = colours or BT709
         self._wanted, self._sound, self._stream = sound, None, None
         self._last: int | None = None
         self.written = 0
@@ -108,8 +112,6 @@ class VideoWriting:
         context.time_base = self._base
         if like is not None and like.aspect:
             context.sample_aspect_ratio = like.aspect
-        known = like is not None and like.colours.space != 0
-        self._colours = like.colours if known else BT709
         if not codec.rgb:
             context.colorspace, context.color_range = self._colours.space, self._colours.range
             context.color_primaries = self._colours.primaries
@@ -168,25 +170,27 @@ Writing = VideoWriting | FolderWriting
 @contextmanager
 def writing(
     path: Path,
-    format: str,
+    format: str | Codec,
     *,
     rate: Fraction | None = None,
     like: About | None = None,
+    colours: Colours | None = None,
     sound: Source | Samples | None = None,
     text: Mapping[str, str] | None = None,
 ) -> Iterator[Writing]:
     """Write a clip to `path`, which on leaving holds all of it, or is as it was before.
 
-    format: one of FORMATS; of png, png16 and exr `path` is a new folder.
+    format: one of FORMATS, or a codec; of png, png16 and exr `path` is a new folder.
     rate: frames in a second; by default that of `like`, else 24.
     like: the clip that this one is made from; its time base, colours and pixel aspect are kept.
+    colours: what a Y'CbCr video means by its numbers; by default what `like` does, else BT.709.
     sound: a video whose sound is taken, packet by packet where the container allows it, else
         encoded anew, as the log says; or samples, and how many there are in a second. A folder of
         pictures has none.
     text: what the file tells besides (ComfyUI's workflow and prompt); an EXR has no place for it.
     Raises ValueError for an unknown format, OSError where it cannot be written.
     """
-    if format not in FORMATS:
+    if not isinstance(format, Codec) and format not in FORMATS:
         raise ValueError(f"format {format!r} is not one of {', '.join(FORMATS)}")
     if format in PICTURES:
         with _new_folder(Path(path)) as folder:
@@ -194,7 +198,8 @@ def writing(
         return
     rate = rate or (like and like.rate) or RATE
     with whole(Path(path)) as beside, _container(beside, text or {}) as container:
-        video = VideoWriting(container, CODECS[format], Fraction(rate), like, sound)
+        codec = format if isinstance(format, Codec) else CODECS[format]
+        video = VideoWriting(container, codec, Fraction(rate), like, colours, sound)
         try:
             yield video
             video.finish()
