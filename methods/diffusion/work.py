@@ -236,24 +236,13 @@ def _tiles(
 
 
 def _parts(hole: Tensor, margins: Sequence[int], loop: bool) -> list[list[slice]]:
-    """Equal parts of the hole's box along each axis: in pictures none is longer than a tile; in
-    clips they are as large as fit, and the axis that is longest in margins is cut first.
-    """
-    whole, size = _box(hole), hole.shape[2:]
+    """Equal parts of the hole's box along each axis: in pictures none is longer than a tile, in
+    clips they are as large as fit."""
+    whole = _box(hole)
     lengths = [part.stop - part.start for part in whole]
-    if len(whole) == 2:
-        counts = [-(-length // TILE) for length in lengths]
-    else:
-        counts = [1, 1, 1]
-        while True:
-            sides = [-(-length // count) for length, count in zip(lengths, counts, strict=True)]
-            outer = [side + 2 * margin for side, margin in zip(sides, margins, strict=True)]
-            first = outer[0] if loop else min(outer[0], size[0])
-            if first * min(outer[1], size[1]) * min(outer[2], size[2]) <= VOXELS:
-                break
-            if max(sides) == 1:
-                break
-            counts[max(range(3), key=lambda axis: sides[axis] / margins[axis])] += 1
+    counts = [-(-length // TILE) for length in lengths]
+    if len(whole) == 3:
+        counts = _cuts(lengths, hole.shape[2:], margins, loop)
     return [
         [
             slice(part.start + length * i // count, part.start + length * (i + 1) // count)
@@ -261,6 +250,22 @@ def _parts(hole: Tensor, margins: Sequence[int], loop: bool) -> list[list[slice]
         ]
         for part, length, count in zip(whole, lengths, counts, strict=True)
     ]
+
+
+def _cuts(
+    lengths: Sequence[int], size: Sequence[int], margins: Sequence[int], loop: bool
+) -> list[int]:
+    """Parts of a clip's hole along each axis; the one that is longest in margins is cut first."""
+    counts = [1, 1, 1]
+    while True:
+        sides = [-(-length // count) for length, count in zip(lengths, counts, strict=True)]
+        outer = [side + 2 * margin for side, margin in zip(sides, margins, strict=True)]
+        frames = outer[0] if loop else min(outer[0], size[0])
+        longest = max(range(3), key=lambda axis: sides[axis] / margins[axis])
+        fits = frames * min(outer[1], size[1]) * min(outer[2], size[2]) <= VOXELS
+        if fits or sides[longest] <= margins[longest]:  # smaller, they were surroundings mostly
+            return counts
+        counts[longest] += 1
 
 
 def _volume(box: Box) -> int:

@@ -23,6 +23,8 @@ from ..metrics.pixels import psnr
 from ..steps import Callback
 from .infusion import CLIPS, LEARNING, clip_settings
 
+EDGE = (4, 8, 8)  # frames, rows and columns made around the result: at its ends a network sees less
+
 
 def dynamic_texture(
     clip: Tensor,
@@ -57,7 +59,7 @@ def dynamic_texture(
         `dynamic_texture_again`.
     Returns (count, C, frames, height, width), and the model, good for the last interval only.
     Noise is drawn by place, and what does not fit in memory is worked on in overlapping tiles,
-    which changes nothing; a longer or larger result begins like a shorter one, far from its ends.
+    which changes nothing.
     Raises ValueError as `infusion` does, for a network that is told of holes, and for a size other
     than the clip's where it is not stationary.
     """
@@ -81,11 +83,11 @@ def dynamic_texture(
         source, holes = clip.detach().clone().float(), holes.clone()
         settled = course.settled(training, steps)
         shell = TrainedModel(network, settled, {}, Scale.of(source, holes))
-        work = Work.anew(shell, wanted, source.device, loop)
+        work = _canvas(shell, wanted, source.device, loop)
         run = Run(Trainer(shell, source, holes), steps, seconds, checkpoint, callback)
         model = partial(finished, shell, run, source, holes)
         x = trained_through(run, work, course, model, kept)
-        return _made(work, x, wanted).to(clip.dtype), model()
+        return _made(work, x, wanted, loop).to(clip.dtype), model()
 
 
 def dynamic_texture_again(
@@ -109,9 +111,9 @@ def dynamic_texture_again(
     wanted = _wanted(frames, size)
     if not models or any(m.network.axes != 3 or m.network.conditional for m in models):
         raise ValueError("give models that dynamic_texture has trained")
-    work = Work.anew(models[0], wanted, torch.device(device), loop)
+    work = _canvas(models[0], wanted, torch.device(device), loop)
     course = Course(len(models), 0.0, asked, count, seed)
-    return _made(work, sampled_again(models, work, course, callback), wanted)
+    return _made(work, sampled_again(models, work, course, callback), wanted, loop)
 
 
 def source_psnr(clips: Tensor, source: Tensor) -> Tensor:
@@ -131,5 +133,17 @@ def _wanted(frames: int, size: tuple[int, int]) -> tuple[int, int, int]:
     return (frames, *size)
 
 
-def _made(work: Work, x: Tensor, wanted: tuple[int, int, int]) -> Tensor:
-    return work.picture(x)[(..., *(slice(side) for side in wanted))]
+def _edges(loop: bool) -> tuple[int, int, int]:
+    return (0 if loop else EDGE[0], *EDGE[1:])
+
+
+def _canvas(
+    model: TrainedModel, wanted: tuple[int, int, int], device: torch.device, loop: bool
+) -> Work:
+    size = [n + 2 * edge for n, edge in zip(wanted, _edges(loop), strict=True)]
+    return Work.anew(model, size, device, loop)
+
+
+def _made(work: Work, x: Tensor, wanted: tuple[int, int, int], loop: bool) -> Tensor:
+    part = (slice(edge, edge + n) for n, edge in zip(wanted, _edges(loop), strict=True))
+    return work.picture(x)[(..., *part)]
