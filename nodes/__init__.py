@@ -19,6 +19,7 @@ from .sample_metrics import Diversity, SingleImageScore
 from .sample_statistics import SampleStatistics
 from .self_test import SelfTest
 from .tiling import MakeTileable, Tileability
+from .video import RemoveFromVideo, RemoveFromVideoFile
 from .video_metrics import VideoCompare
 from .video_patches import PatchInpaintVideo
 
@@ -59,6 +60,8 @@ NODES = [
     SaveModel,
     LoadModel,
     ModelInfo,
+    RemoveFromVideo,
+    RemoveFromVideoFile,
     LoadImage,
     SaveImage,
 ]

@@ -24,6 +24,7 @@ from .flow_fill import flow_fill
 from .infusion import LEARNING, infusion
 from .patch_inpaint import inpaint_video
 from .registration import SMALLEST_SIDE
+from .scenes import scene_cuts
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ def remove(
         and what the patches have filled is made anew by a network that is trained on the clip, of
         one scene, for `diffusion_steps`.
     patch_size: of the patches, in pixels and frames, odd.
-    scenes: look for cuts, and treat what lies between them by itself.
+    scenes: look for cuts, and fill what lies between two of them by itself.
     checkpoint: where the training of the diffusion is kept.
     callback: called with a Step now and then, its image a frame; may raise.
     Raises ValueError for sizes that do not fit, and for a hole that leaves nothing to copy from.
@@ -118,7 +119,7 @@ def remove(
     if not hole.any():
         log.warning("the mask is empty: the clip comes back unchanged")
         return Removal(clip.clone(), engines, [])
-    cuts = []
+    cuts = scene_cuts(clip) if scenes else []
     ends = [*cuts, clip.shape[2]]
     filled = clip.detach().clone()
     for number, (first, end) in enumerate(zip([0, *cuts], ends, strict=True)):
