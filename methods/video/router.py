@@ -35,6 +35,7 @@ TRUST = 0.2  # confidence from which the motion is taken
 FEW = 0.1  # share of the hole under which the motion is not taken at all
 ALIKE = (1, 5, 5)  # frames and pixels of the neighbourhood whose majority decides
 START_LEVEL = 300  # noise of the patch fill that diffusion begins with: its layout stays
+INTERVALS = 5  # that the levels from there on are trained in
 MOVED, PATCHED = 0.25, 1.0  # share of the progress at which the motion and the patches are done
 DIFFUSED = 5.0  # times as long as both takes the diffusion
 COLOURS = {"flow": (0.1, 0.75, 0.3), "patch": (0.15, 0.45, 1.0), "diffusion": (1.0, 0.55, 0.1)}
@@ -201,6 +202,7 @@ class _Way:
             clip,
             rest.float(),
             training=training,
+            intervals=INTERVALS,
             steps=self.diffusion_steps,
             start=clip,
             seed=self.seed,
