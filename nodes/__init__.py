@@ -20,6 +20,7 @@ from .sample_statistics import SampleStatistics
 from .self_test import SelfTest
 from .tiling import MakeTileable, Tileability
 from .video_metrics import VideoCompare
+from .video_motion import FlowFill, Stabilize, Unstabilize
 
 NODES = [
     PatchField,
@@ -59,6 +60,9 @@ NODES = [
     ModelInfo,
     LoadImage,
     SaveImage,
+    Stabilize,
+    Unstabilize,
+    FlowFill,
 ]
 
 

@@ -107,8 +107,15 @@ def same_batch(**values: "Tensor | None") -> "list[Tensor | None]":
 
 
 def to_image(value: "Tensor") -> "Tensor":
-    """(B, C, H, W) to IMAGE [B, H, W, C], float32 on the CPU."""
+    """(B, C, H, W), or one clip (1, C, T, H, W), to IMAGE [B, H, W, C], float32 on the CPU."""
+    if value.dim() == 5:
+        value = value[0].movedim(0, 1)
     return value.detach().movedim(1, -1).to("cpu").float().contiguous()
+
+
+def to_mask(value: "Tensor") -> "Tensor":
+    """(1, 1, T, H, W), one for each frame of a clip, to MASK [T, H, W], float32 on the CPU."""
+    return value[0, 0].detach().to("cpu").float().contiguous()
 
 
 def field(value: "Field", device: "torch.device") -> "Field":

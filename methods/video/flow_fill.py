@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...backends.threads import kernels_only
 from ..checks import check_clip, check_clip_mask
 from ..steps import Callback, Progress
 from .frames import frame_of, grey_of, mask_of, put_in
@@ -71,11 +72,11 @@ def flow_fill(
     batch, _, frames, *size = clip.shape
     left, confidence = (torch.zeros(batch, 1, frames, *size, device=clip.device) for _ in range(2))
     progress = Progress(callback, 2 * batch * frames, batch)
-    for index in range(batch):
-        _fill_clip(
-            clip, mask, avoid_mask, index, (consistency, reach, model), progress,
-            (filled, left, confidence),
-        )  # fmt: skip
+    results = (filled, left, confidence)
+    with kernels_only():
+        for index in range(batch):
+            setting = (consistency, reach, model)
+            _fill_clip(clip, mask, avoid_mask, index, setting, progress, results)
     return filled, left, confidence
 
 
@@ -130,7 +131,7 @@ def _fill_frame(
     error = np.maximum(error, around - noise)
     found = np.isfinite(error)
     frame = frame_of(sources.clip, sources.index, t)
-    known = ~hole
+    known = sources.hidden(t) == 0
     known[y[found], x[found]] = True
     frame[y, x] = values
     fill = np.where(known[..., None], frame, smooth_fill(frame, known.astype(np.float32)))
