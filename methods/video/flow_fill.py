@@ -164,15 +164,14 @@ def _blended(
     """
     import cv2
 
-    weights = [1 / ((find.error + 1e-5) * np.maximum(find.age, 1) ** NEAREST) for find in finds]
-    total = np.maximum(sum(weights), 1e-20)
-    shares = [weight / total for weight in weights]
-    values = sum(share[:, None] * find.values for share, find in zip(shares, finds, strict=True))
-    trust = sum(share * find.trust for share, find in zip(shares, finds, strict=True))
-    known = [np.isfinite(find.error) for find in finds]
-    error = np.where(known[0] | known[1], 0, np.inf)
-    for share, find, there in zip(shares, finds, known, strict=True):
-        error[there] += share[there] * find.error[there]
+    errors = np.stack([find.error for find in finds])
+    ages = np.stack([np.maximum(find.age, 1) for find in finds])
+    known = np.isfinite(errors)
+    weights = 1 / ((errors + 1e-5) * ages**NEAREST)
+    shares = weights / np.maximum(weights.sum(0), 1e-20)
+    values = (shares[..., None] * np.stack([find.values for find in finds])).sum(0)
+    trust = (shares * np.stack([find.trust for find in finds])).sum(0)
+    error = np.where(known.any(0), (shares * np.where(known, errors, 0)).sum(0), np.inf)
     both = known[0] & known[1]
     if both.any():
         apart, seen = (np.zeros(hole.shape, np.float32) for _ in range(2))
