@@ -21,6 +21,7 @@ from .self_test import SelfTest
 from .tiling import MakeTileable, Tileability
 from .video import RemoveFromVideo, RemoveFromVideoFile
 from .video_metrics import VideoCompare
+from .video_motion import FlowFill, Stabilize, Unstabilize
 from .video_patches import PatchInpaintVideo
 
 NODES = [
@@ -64,6 +65,9 @@ NODES = [
     RemoveFromVideoFile,
     LoadImage,
     SaveImage,
+    Stabilize,
+    Unstabilize,
+    FlowFill,
 ]
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...backends.threads import kernels_only
 from ..checks import check_clip, check_clip_mask
 from ..steps import Callback, Progress
 from .frames import frame_of, grey_of, mask_of, put_in
@@ -71,11 +72,11 @@ def flow_fill(
     batch, _, frames, *size = clip.shape
     left, confidence = (torch.zeros(batch, 1, frames, *size, device=clip.device) for _ in range(2))
     progress = Progress(callback, 2 * batch * frames, batch)
-    for index in range(batch):
-        _fill_clip(
-            clip, mask, avoid_mask, index, (consistency, reach, model), progress,
-            (filled, left, confidence),
-        )  # fmt: skip
+    results = (filled, left, confidence)
+    with kernels_only():
+        for index in range(batch):
+            setting = (consistency, reach, model)
+            _fill_clip(clip, mask, avoid_mask, index, setting, progress, results)
     return filled, left, confidence
 
 
@@ -130,7 +131,7 @@ def _fill_frame(
     error = np.maximum(error, around - noise)
     found = np.isfinite(error)
     frame = frame_of(sources.clip, sources.index, t)
-    known = ~hole
+    known = sources.hidden(t) == 0
     known[y[found], x[found]] = True
     frame[y, x] = values
     fill = np.where(known[..., None], frame, smooth_fill(frame, known.astype(np.float32)))
@@ -163,15 +164,14 @@ def _blended(
     """
     import cv2
 
-    weights = [1 / ((find.error + 1e-5) * np.maximum(find.age, 1) ** NEAREST) for find in finds]
-    total = np.maximum(sum(weights), 1e-20)
-    shares = [weight / total for weight in weights]
-    values = sum(share[:, None] * find.values for share, find in zip(shares, finds, strict=True))
-    trust = sum(share * find.trust for share, find in zip(shares, finds, strict=True))
-    known = [np.isfinite(find.error) for find in finds]
-    error = np.where(known[0] | known[1], 0, np.inf)
-    for share, find, there in zip(shares, finds, known, strict=True):
-        error[there] += share[there] * find.error[there]
+    errors = np.stack([find.error for find in finds])
+    ages = np.stack([np.maximum(find.age, 1) for find in finds])
+    known = np.isfinite(errors)
+    weights = 1 / ((errors + 1e-5) * ages**NEAREST)
+    shares = weights / np.maximum(weights.sum(0), 1e-20)
+    values = (shares[..., None] * np.stack([find.values for find in finds])).sum(0)
+    trust = (shares * np.stack([find.trust for find in finds])).sum(0)
+    error = np.where(known.any(0), (shares * np.where(known, errors, 0)).sum(0), np.inf)
     both = known[0] & known[1]
     if both.any():
         apart, seen = (np.zeros(hole.shape, np.float32) for _ in range(2))

@@ -7,6 +7,7 @@ motion, and the smoothly continued difference from it.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -50,31 +51,44 @@ class PairMotion:
         return near + read_cells(self.backward, near)
 
 
+@dataclass(frozen=True)
+class Frame:
+    """planes: (C, H, W) float32. grey: (H, W) uint8. hidden: (H, W) uint8, 255 where nothing may be
+    seen."""
+
+    planes: np.ndarray
+    grey: np.ndarray
+    hidden: np.ndarray
+
+
 def pair_motion(
-    search, planes: tuple[np.ndarray, np.ndarray], greys: tuple[np.ndarray, np.ndarray],
-    holes: tuple[np.ndarray, np.ndarray], matrix: np.ndarray, consistency: float,
-) -> PairMotion:  # fmt: skip
-    """search: OpenCV's, of flow. planes: of both frames, (C, H, W) float32. greys: (H, W) uint8.
-    holes: (H, W) uint8, 255 where nothing may be seen. matrix: the camera's, from the first to the
-    second. consistency: pixels by which a way there and back may miss its start."""
+    search: Any, now: Frame, then: Frame, matrix: np.ndarray, consistency: float
+) -> PairMotion:
+    """The motion from a frame to the next one.
+
+    search: OpenCV's, of flow. matrix: the camera's. consistency: pixels by which a way there and
+    back may miss its start.
+    """
     import cv2
 
-    height, width = greys[0].shape
+    height, width = now.grey.shape
     size, inverse = (width, height), cv2.WARP_INVERSE_MAP
     brought = cv2.warpPerspective(
-        greys[1], matrix, size, flags=cv2.INTER_CUBIC | inverse, borderMode=cv2.BORDER_REPLICATE
+        then.grey, matrix, size, flags=cv2.INTER_CUBIC | inverse, borderMode=cv2.BORDER_REPLICATE
     )
     hidden = cv2.warpPerspective(
-        holes[1], matrix, size, flags=cv2.INTER_LINEAR | inverse, borderValue=255
+        then.hidden, matrix, size, flags=cv2.INTER_LINEAR | inverse, borderValue=255
     )
-    hidden = np.maximum(hidden, holes[0]) > 0
-    calm = [_covered(grey, hidden) for grey in (greys[0], brought)]
+    hidden = np.maximum(hidden, now.hidden) > 0
+    calm = [_covered(grey, hidden) for grey in (now.grey, brought)]
     forward, backward = search.calc(*calm, None), search.calc(*calm[::-1], None)
     rim = np.ones((2 * REACH + 1,) * 2, np.uint8)
     known = cv2.dilate(hidden.astype(np.uint8), rim) == 0
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    there = [x + forward[..., 0], y + forward[..., 1]]
-    home = cv2.remap(backward, *there, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    there = x + forward[..., 0], y + forward[..., 1]
+    home = cv2.remap(
+        backward, there[0], there[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     apart = np.linalg.norm(forward + home, axis=2)
     length = np.linalg.norm(forward, axis=2)
     agree = known & (apart < consistency + 0.05 * length)
@@ -82,13 +96,13 @@ def pair_motion(
     trust = smooth_fill(cell_means((agree * 1.0).astype(np.float32)[..., None], known), weight)[
         ..., 0
     ]
-    ways = [_completed(flow, agree, hidden) for flow in (forward, backward)]
-    change, seen = _change(planes, hidden, matrix, ways[0])
+    forward, backward = (_completed(flow, agree, hidden) for flow in (forward, backward))
+    change, seen = _change(now.planes, then.planes, hidden, matrix, forward)
     shrunk = np.diag([1 / CELL, 1 / CELL, 1.0]) @ _at_cells(matrix) @ np.diag([CELL, CELL, 1.0])
     cells = (change.shape[1], change.shape[0])
     moved = cv2.warpPerspective(np.dstack([change * seen, seen]), shrunk, cells)
     after = moved[..., 0] / np.maximum(moved[..., 1], 1e-6)
-    return PairMotion(matrix, *ways, trust, change, seen, after, moved[..., 1])
+    return PairMotion(matrix, forward, backward, trust, change, seen, after, moved[..., 1])
 
 
 def _at_cells(matrix: np.ndarray) -> np.ndarray:
@@ -139,7 +153,7 @@ def _affine(means: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def _change(
-    planes: tuple[np.ndarray, np.ndarray], hidden: np.ndarray, matrix: np.ndarray, way: np.ndarray
+    now: np.ndarray, then: np.ndarray, hidden: np.ndarray, matrix: np.ndarray, way: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean squared difference over cells between a frame and the next one along the motion."""
     height, width = hidden.shape
@@ -147,9 +161,9 @@ def _change(
     points = np.stack([x.ravel(), y.ravel()], 1)
     there = moved_points(matrix, points + read_cells(way, points)).astype(np.float32)
     apart = np.zeros(hidden.shape, np.float32)
-    for now, after in zip(*planes, strict=True):
-        apart += (now - read(after[None], there, lanczos=True)[:, 0].reshape(hidden.shape)) ** 2
-    apart /= len(planes[0])
+    for plane, values in zip(now, read(then, there, lanczos=True).T, strict=True):
+        apart += (plane - values.reshape(hidden.shape)) ** 2
+    apart /= len(now)
     seen = ~hidden
     return cell_means(apart[..., None], seen)[..., 0], cell_means(
         seen.astype(np.float32)[..., None]

@@ -135,9 +135,11 @@ def _followed(
     if len(start) == 0:
         return start, start
     window = (21, 21) if levels > 1 else (15, 15)
-    end, ok, _ = cv2.calcOpticalFlowPyrLK(now, then, start, None, winSize=window, maxLevel=levels)
+    end, ok, _ = cv2.calcOpticalFlowPyrLK(
+        now, then, start, start.copy(), winSize=window, maxLevel=levels
+    )
     back, ok_back, _ = cv2.calcOpticalFlowPyrLK(
-        then, now, end, None, winSize=window, maxLevel=levels
+        then, now, end, end.copy(), winSize=window, maxLevel=levels
     )
     kept = (ok[:, 0] > 0) & (ok_back[:, 0] > 0) & (np.abs(back - start).max(1) < RETURN)
     place = end.round().astype(int)

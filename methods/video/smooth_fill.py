@@ -37,6 +37,5 @@ def _even(values: np.ndarray) -> np.ndarray:
     height, width = values.shape[:2]
     if height % 2 == 0 and width % 2 == 0:
         return values
-    kind = {"borderType": cv2.BORDER_CONSTANT, "value": 0}
-    larger = cv2.copyMakeBorder(values, 0, height % 2, 0, width % 2, **kind)
+    larger = cv2.copyMakeBorder(values, 0, height % 2, 0, width % 2, cv2.BORDER_CONSTANT)
     return larger.reshape(*larger.shape[:2], -1)

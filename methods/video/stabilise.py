@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...backends.threads import kernels_only
 from ..checks import by, check_clip, check_clip_mask
 from ..steps import Callback, Progress
 from .frames import frame_of, grey_of, mask_of, put_in
@@ -76,27 +77,28 @@ def stabilize(
     progress = Progress(callback, 2 * frames, 1)
     shown = clip[:, :, frames // 2]
     progress.report(shown[:, :3], 0, 0)
-    found = register(
-        lambda t: grey_of(clip, 0, t),
-        lambda t: mask_of(mask, 0, t, size),
-        frames,
-        model,
-        each=lambda done: progress.report(shown[:, :3], 0, done),
-    )
-    transforms = _on_a_canvas(found, size, largest)
-    canvas = transforms.canvas_size
-    laid = clip.new_zeros(1, clip.shape[1], frames, *canvas)
-    masks, outside = (torch.zeros(1, 1, frames, *canvas, device=clip.device) for _ in range(2))
-    for t, matrix in enumerate(transforms.matrices.numpy()):
-        back = np.linalg.inv(matrix)
-        reached = inside(back, canvas, size)
-        values = read_through(frame_of(clip, 0, t), back, canvas)
-        values[~reached] = 0
-        laid[0, :, t] = torch.from_numpy(values).movedim(-1, 0).to(laid)
-        touched = _touched(mask_of(mask, 0, t, size), back, canvas) & reached
-        masks[0, 0, t] = torch.from_numpy(touched)
-        outside[0, 0, t] = torch.from_numpy(~reached)
-        progress.report(laid[:, :3, t], 0, frames + t + 1, t == frames - 1)
+    with kernels_only():
+        found = register(
+            lambda t: grey_of(clip, 0, t),
+            lambda t: mask_of(mask, 0, t, size),
+            frames,
+            model,
+            each=lambda done: progress.report(shown[:, :3], 0, done),
+        )
+        transforms = _on_a_canvas(found, size, largest)
+        canvas = transforms.canvas_size
+        laid = clip.new_zeros(1, clip.shape[1], frames, *canvas)
+        masks, outside = (torch.zeros(1, 1, frames, *canvas, device=clip.device) for _ in range(2))
+        for t, matrix in enumerate(transforms.matrices.numpy()):
+            back = np.linalg.inv(matrix)
+            reached = inside(back, canvas, size)
+            values = read_through(frame_of(clip, 0, t), back, canvas)
+            values[~reached] = 0
+            laid[0, :, t] = torch.from_numpy(values).movedim(-1, 0).to(laid)
+            touched = _touched(mask_of(mask, 0, t, size), back, canvas) & reached
+            masks[0, 0, t] = torch.from_numpy(touched)
+            outside[0, 0, t] = torch.from_numpy(~reached)
+            progress.report(laid[:, :3, t], 0, frames + t + 1, t == frames - 1)
     told = Stabilized(laid, masks, outside, transforms)
     if transforms.fallback:
         log.warning(told.report)
@@ -132,10 +134,11 @@ def unstabilize(
         )
     composed = original.detach().clone()
     progress = Progress(callback, len(transforms), 1)
-    for t, matrix in enumerate(transforms.matrices.numpy()):
-        if mask_of(mask, 0, t, size).any():
-            put_in(composed, 0, t, read_through(frame_of(result, 0, t), matrix, size), mask)
-        progress.report(composed[:, :3, t], 0, t + 1, t == len(transforms) - 1)
+    with kernels_only():
+        for t, matrix in enumerate(transforms.matrices.numpy()):
+            if mask_of(mask, 0, t, size).any():
+                put_in(composed, 0, t, read_through(frame_of(result, 0, t), matrix, size), mask)
+            progress.report(composed[:, :3, t], 0, t + 1, t == len(transforms) - 1)
     return composed
 
 

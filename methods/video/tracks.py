@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..motion import flow_search
 from .frames import grey_of, mask_of
-from .pair_motion import CELL, PairMotion, pair_motion, read, read_cells
+from .pair_motion import CELL, Frame, PairMotion, pair_motion, read, read_cells
 from .registration import Registration
 from .smooth_fill import smooth_fill
 
@@ -63,15 +63,12 @@ class Sources:
 
     def _pair(self, t: int) -> PairMotion:
         matrices = self.registration.matrices
-        both = (t, t + 1)
-        return pair_motion(
-            self.search,
-            tuple(self.planes(u) for u in both),
-            tuple(grey_of(self.clip, self.index, u) for u in both),
-            tuple(self.hidden(u) for u in both),
-            np.linalg.inv(matrices[t + 1]) @ matrices[t],
-            self.consistency,
-        )
+        both = [
+            Frame(self.planes(u), grey_of(self.clip, self.index, u), self.hidden(u))
+            for u in (t, t + 1)
+        ]
+        matrix = np.linalg.inv(matrices[t + 1]) @ matrices[t]
+        return pair_motion(self.search, both[0], both[1], matrix, self.consistency)
 
     def _change(self, t: int) -> np.ndarray:
         """(h, w): mean squared difference of the places in frame t to the frames beside it."""
