@@ -12,6 +12,8 @@ from .clip_reader import Source, name_of, opened_video
 
 log = logging.getLogger(__name__)
 
+LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+
 Samples = tuple[np.ndarray, int]  # (channels, samples) float32, and samples in a second
 
 
@@ -23,18 +25,10 @@ class CopiedSound:
         self._input = self._opened.__enter__()
         self._output, self._tracks = output, {}
         for stream in self._input.streams.audio:
-            copied = stream.codec.canonical_name in output.supported_codecs
-            if copied:
-                track = output.add_stream_from_template(stream)
+            if stream.codec.canonical_name in output.supported_codecs:
+                self._tracks[stream.index] = output.add_stream_from_template(stream), None
             else:
-                track = output.add_stream(output.default_audio_codec, rate=stream.sample_rate)
-                log.warning(
-                    "the sound of %s is encoded anew, as %s: %s does not fit into such a file",
-                    name_of(source),
-                    output.default_audio_codec,
-                    stream.codec.canonical_name,
-                )
-            self._tracks[stream.index] = track, copied
+                self._tracks[stream.index] = _encoder(output, stream, name_of(source))
         self._packets = self._demuxed()
         self._next = next(self._packets, None)
 
@@ -49,22 +43,41 @@ class CopiedSound:
             self._next = next(self._packets, None)
 
     def _write(self, packet) -> None:
-        track, copied = self._tracks[packet.stream.index]
-        if not copied:
+        track, resampler = self._tracks[packet.stream.index]
+        if resampler is not None:
             for frame in packet.decode():
-                self._output.mux(track.encode(frame))
+                for part in resampler.resample(frame):
+                    self._output.mux(track.encode(part))
         elif packet.dts is not None:  # the last one, empty, ends the reading
             packet.stream = track
             self._output.mux(packet)
 
     def finish(self) -> None:
         self.until(None)
-        for track, copied in self._tracks.values():
-            if not copied:
+        for track, resampler in self._tracks.values():
+            if resampler is not None:
+                for part in resampler.resample(None):
+                    self._output.mux(track.encode(part))
                 self._output.mux(track.encode(None))
 
     def close(self) -> None:
         self._opened.__exit__(None, None, None)
+
+
+def _encoder(output, stream, name: str) -> tuple:
+    """A new track for a sound that does not fit, and what brings it into shape."""
+    import av
+
+    codec = output.default_audio_codec
+    log.warning(
+        "the sound of %s is encoded anew, as %s: %s does not fit into such a file",
+        name,
+        codec,
+        stream.codec.canonical_name,
+    )
+    layout = LAYOUTS.get(stream.layout.nb_channels, "stereo")
+    track = output.add_stream(codec, rate=stream.sample_rate, layout=layout)
+    return track, av.AudioResampler(track.format, layout, stream.sample_rate)
 
 
 def _start(packet) -> Fraction:
@@ -85,7 +98,9 @@ class EncodedSound:
             raise ValueError(f"sound has 1 or 2 channels, not {channels}; mix it down first")
         self._layout = "mono" if channels == 1 else "stereo"
         self._output, self._waveform, self._done = output, waveform.astype(np.float32), 0
-        self._track = output.add_stream(output.default_audio_codec, rate=self._rate)
+        self._track = output.add_stream(
+            output.default_audio_codec, rate=self._rate, layout=self._layout
+        )
 
     def until(self, time: Fraction | None) -> None:
         """Write what is heard up to `time`, in seconds; None for all the rest."""
