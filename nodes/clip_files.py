@@ -31,7 +31,7 @@ class LoadClip(io.ComfyNode):
             ),
             inputs=[
                 io.Combo.Input(
-                    "clip",
+                    "file",
                     options=host.input_clips(),
                     upload=io.UploadType.video,
                     tooltip=(
@@ -85,28 +85,28 @@ class LoadClip(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, clip):
+    def validate_inputs(cls, file):
         try:
-            host.input_clip_path(clip)
+            host.input_clip_path(file)
         except FileNotFoundError as error:
             return str(error)
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, clip, **kwargs):
-        path = host.input_clip_path(clip)
+    def fingerprint_inputs(cls, file, **kwargs):
+        path = host.input_clip_path(file)
         files = sorted(path.iterdir()) if path.is_dir() else [path]
-        return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        return [(each.name, each.stat().st_size, each.stat().st_mtime_ns) for each in files]
 
     @classmethod
-    def execute(cls, clip, first_frame, frames, channels):
+    def execute(cls, file, first_frame, frames, channels):
         import torch
 
         from ..storage.clip_reader import opened
         from ..storage.clip_sound import read_samples
         from ..storage.pictures import as_float
 
-        path = host.input_clip_path(clip)
+        path = host.input_clip_path(file)
         with opened(path) as reading:
             about = reading.about
             total = max(min(frames or 1 << 30, (about.frames or 0) - first_frame), 1)
@@ -116,7 +116,7 @@ class LoadClip(io.ComfyNode):
                 host.progress(min(len(pictures), total), total)
             if not pictures:
                 raise ValueError(
-                    f"{clip} has {reading.read} frames, none from frame {first_frame} on; lower "
+                    f"{file} has {reading.read} frames, none from frame {first_frame} on; lower "
                     "first_frame"
                 )
         batch, rate = torch.stack(pictures), about.rate or FOLDER_RATE

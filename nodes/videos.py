@@ -218,6 +218,6 @@ class _Progress:
 
     def _parts(self, within: float) -> int:
         """How much is done when `within` frames of the window are; it never falls."""
-        total = max(self.frames or 0, self.done + self.window)
+        total = self.frames or self.done + self.window
         self.parts = max(self.parts, int(PARTS * min((self.done + within) / total, 1)))
         return self.parts

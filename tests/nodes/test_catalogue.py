@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROMISED = json.loads(Path(__file__).with_name("promised.json").read_text(encoding="utf-8"))
 FILES = {
     ("InternalLoadModel", "name"),
-    ("InternalLoadClip", "clip"),
+    ("InternalLoadClip", "file"),
 }  # a choice of what there is, which may be nothing
 INFO = {node.GET_SCHEMA().node_id: node.GET_NODE_INFO_V1() for node in NODES}
 
