@@ -14,33 +14,33 @@ def colour_channels(channels: int) -> int:
 
 
 def features(
-    image: Tensor, texture: float = 5.0, wrap: tuple[bool, bool] = (False, False)
+    image: Tensor, texture: float = 5.0, wrap: tuple[bool, ...] = (False, False)
 ) -> Tensor:
     """Colour and `texture` times the absolute derivatives of luma.
 
-    image: (B, C, H, W) floating, C = 3 or 1. wrap: per axis, differences across the border of a
-    torus.
+    image: (B, C, H, W) floating, C = 3 or 1; clips, (B, C, T, H, W), frame by frame. wrap: per
+    axis, differences across the border of a torus.
     Returns (B, C + 2, H, W): colour, |d/dy|, |d/dx| by central differences, one-sided at borders.
     Taken once at full size and then reduced like colour, they keep telling fine texture from smooth
     ground where the picture itself has lost it (Liu & Caselles 2013, "Exemplar-based image
     inpainting using multiscale graph cuts").
     """
     light = luma(image)
-    changes = [texture * difference(light, axis, wrap[axis]).abs() for axis in (0, 1)]
+    changes = [texture * difference(light, axis, wrap[axis - 2]).abs() for axis in (0, 1)]
     return torch.cat([image, *changes], dim=1)
 
 
 def luma(image: Tensor) -> Tensor:
-    """(B, 1, H, W) out of (B, 3, H, W), by the weights of Rec. 601; one channel is its own luma."""
+    """(B, 1, ...) out of (B, 3, ...), by the weights of Rec. 601; one channel is its own luma."""
     if image.shape[1] == 1:
         return image
     weights = torch.tensor(LUMA, dtype=image.dtype, device=image.device)
-    return (weights.view(1, 3, 1, 1) * image).sum(dim=1, keepdim=True)
+    return (weights.view(1, 3, *[1] * (image.dim() - 2)) * image).sum(dim=1, keepdim=True)
 
 
 def difference(image: Tensor, axis: int, wraps: bool) -> Tensor:
-    """Central differences of (B, C, H, W) along y (0) or x (1), one-sided at borders."""
-    dim = 2 + axis
+    """Central differences of (B, C, ..., H, W) along y (0) or x (1), one-sided at borders."""
+    dim = image.dim() - 2 + axis
     side = image.shape[dim]
     after, before = image.roll(-1, dim), image.roll(1, dim)
     change = 0.5 * (after - before)
@@ -86,6 +86,6 @@ class MatchingSpace:
         beyond = image - inside
         return inside + beyond.sign() * beyond.abs().log1p()
 
-    def features(self, image: Tensor, wrap: tuple[bool, bool] = (False, False)) -> Tensor:
+    def features(self, image: Tensor, wrap: tuple[bool, ...] = (False, False)) -> Tensor:
         """Colour in this range and its weighted derivatives, (B, C + 2, H, W) float32."""
         return features(self.colour(image), self.texture, wrap)

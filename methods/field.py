@@ -87,7 +87,7 @@ class Field:
         values: (B, C, H2, W2) floating, any C and range, B that of the field or 1.
         method: "average" (all patches that cover a pixel, the better ones weighing more), "best"
             (the covering patch of least distance: sharper, nothing is mixed) or "nearest" (the
-            centre of the pixel's own match: sharpest, and the only one for clips).
+            centre of the pixel's own match: sharpest).
         mask: (B, 1, H, W) bool, where a value is wanted.
         Returns (B, C, H, W) in the dtype of values; 0 where nothing is known.
         Raises ValueError for a field that does not validate or a map of another size.

@@ -1,18 +1,24 @@
-"""Growing and measuring regions of masks, on images and on tori."""
+"""Growing and measuring regions of masks: of pictures and clips, also on tori."""
 
-import torch.nn.functional as F
+from collections.abc import Sequence
+
 from torch import Tensor
 
+from ..backends.patches import flags
 
-def grown(mask: Tensor, by: int, wrap: tuple[bool, bool] = (False, False)) -> Tensor:
-    """(1, 1, H, W) bool: the pixels within `by` of those of `mask`, in the maximum norm.
+
+def grown(mask: Tensor, by: int | Sequence[int], wrap: tuple[bool, ...] = (False, False)) -> Tensor:
+    """(1, 1, H, W) or (1, 1, T, H, W) bool: the pixels within `by` of those of `mask`, in the
+    maximum norm. by: one number, or one for each axis.
 
     With half a patch: all that the patches around the mask's pixels cover.
     """
-    for axis, wraps in enumerate(wrap):
+    axes = mask.dim() - 2
+    reach = [by] * axes if isinstance(by, int) else by
+    for axis, wraps in enumerate(flags(wrap, axes)):
         dim, side = 2 + axis, mask.shape[2 + axis]
         larger = mask.clone()
-        for step in range(1, by + 1):
+        for step in range(1, reach[axis] + 1):
             if wraps:
                 larger |= mask.roll(step, dim) | mask.roll(-step, dim)
             elif step < side:
@@ -22,10 +28,10 @@ def grown(mask: Tensor, by: int, wrap: tuple[bool, bool] = (False, False)) -> Te
     return mask
 
 
-def depths(mask: Tensor, most: int, wrap: tuple[bool, bool] = (False, False)) -> Tensor:
-    """(1, 1, H, W) float32: how many pixels deep in the mask a pixel lies, up to `most`; 0 outside.
+def depths(mask: Tensor, most: int, wrap: tuple[bool, ...] = (False, False)) -> Tensor:
+    """The mask's shape, float32: how many pixels deep in it a pixel lies, up to `most`; 0 outside.
 
-    Beyond the border of the image nothing is outside.
+    Beyond the border of the picture or clip nothing is outside.
     """
     depth, outside = mask.float(), ~mask
     for _ in range(most - 1):
@@ -35,24 +41,16 @@ def depths(mask: Tensor, most: int, wrap: tuple[bool, bool] = (False, False)) ->
 
 
 def bounding_box(
-    mask: Tensor, margin: int, whole: tuple[bool, bool] = (False, False)
-) -> tuple[slice, slice]:
-    """The rows and columns of the True pixels of (1, 1, H, W) and a margin; all of `whole` axes."""
+    mask: Tensor, margin: int, whole: tuple[bool, ...] = (False, False)
+) -> tuple[slice, ...]:
+    """Per axis, where the True pixels of (1, 1, *size) lie, and a margin; all of `whole` axes."""
     slices = []
-    for axis in (0, 1):
+    for axis, entire in enumerate(flags(whole, mask.dim() - 2)):
         side = mask.shape[2 + axis]
-        if whole[axis]:
+        if entire:
             slices.append(slice(0, side))
             continue
-        index = mask[0, 0].any(1 - axis).nonzero()
+        index = mask[0, 0].movedim(axis, 0).flatten(1).any(1).nonzero()
         low, high = int(index.min()) - margin, int(index.max()) + 1 + margin
         slices.append(slice(max(0, low), min(side, high)))
-    return slices[0], slices[1]
-
-
-def padded(image: Tensor, by: int, wrap: tuple[bool, bool]) -> Tensor:
-    """Zeros around (B, C, H, W), or on wrapped axes what lies at the other side."""
-    for axis, around in enumerate(wrap):
-        sides = (0, 0, by, by) if axis == 0 else (by, by, 0, 0)
-        image = F.pad(image, sides, mode="circular" if around else "constant")
-    return image
+    return tuple(slices)

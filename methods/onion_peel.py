@@ -1,10 +1,13 @@
 """The onion-peel start of hole filling: layer by layer from the border, matching what is known."""
 
+from itertools import product
+
 import torch
 from torch import Tensor
 
-from ..backends import random
-from .morphology import grown, padded
+from ..backends import patches, random
+from .morphology import grown
+from .steps import Poll
 
 MOST_SOURCES = 16384  # source patches compared with; a random choice where there are more
 CHUNK = 1 << 22  # distances held at a time
@@ -16,50 +19,66 @@ def onion_peel(
     source: Tensor,
     centres: Tensor,
     patch_size: int,
-    wrap: tuple[bool, bool] = (False, False),
+    wrap: tuple[bool, ...] = (False, False),
     seed: int = 0,
+    likely: Tensor | None = None,
+    poll: Poll | None = None,
 ) -> Tensor:
     """`target` with its unknown values filled from the outside in.
 
     target: (1, C, H, W) float32. known: (1, C, H, W) bool, not all False. source: (1, C, H2, W2);
-    centres: (1, 1, H2, W2) bool, where whole source patches are centred.
+    centres: (1, 1, H2, W2) bool, where whole source patches are centred. Clips likewise, with a T
+    axis before H. likely: (1, 1, axes, H, W) int32, of each pixel one source patch more to compare
+    with; -1 = none. poll: called now and then; may raise.
     Every pixel that has a known neighbour takes the centre of the source patch that agrees best
     with the known part of its own; then these count as known. All distances are exact, so this is
     for the coarsest scale, where the hole is about as large as a patch.
     """
-    half = patch_size // 2
-    rows, columns = centres[0, 0].nonzero().unbind(1)
-    if len(rows) > MOST_SOURCES:
-        index = torch.arange(MOST_SOURCES, device=rows.device)
-        some = random.below(len(rows), seed, index)
-        rows, columns = rows[some], columns[some]
-    offsets = torch.arange(patch_size, device=rows.device) - half
-    y, x = rows[:, None, None] + offsets[:, None], columns[:, None, None] + offsets
-    # doubles, rounded before the comparison: a sum must not depend on how threads share it
-    patches = source[0][:, y, x].permute(1, 0, 2, 3).flatten(1).double()  # (n, C p p)
-    squares = patches.square()
-    middles = source[0][:, rows, columns]  # (C, n)
+    axes = target.dim() - 2
+    half, wrap = patch_size // 2, patches.flags(wrap, axes)
+    middles_at = centres[0, 0].nonzero()  # (n, axes)
+    if len(middles_at) > MOST_SOURCES:
+        index = torch.arange(MOST_SOURCES, device=source.device)
+        middles_at = middles_at[random.below(len(middles_at), seed, index)]
+    offsets = torch.tensor(list(product(range(patch_size), repeat=axes)), device=source.device)
+
+    def vectors(values: Tensor, corners: Tensor) -> Tensor:
+        """(n, C p p) patches of (1, C, *size) that begin at the corners (n, axes).
+
+        Doubles, rounded before the comparison: a sum must not depend on how threads share it.
+        """
+        places = (corners[:, None] + offsets).unbind(-1)
+        return values[0][(slice(None), *places)].transpose(0, 1).flatten(1).double()
+
+    candidates = vectors(source, middles_at - half)
+    squares = candidates.square()
     target, known = target.clone(), known.clone()
     while not known.all():
         whole = known.all(1, keepdim=True)
         touching = grown(whole, 1, wrap)
         if not touching.any():  # nothing is known in full yet: begin with what is known in part
             touching = known.any(1, keepdim=True)
-        layer_y, layer_x = (touching & ~whole)[0, 0].nonzero().unbind(1)
-        around = padded(torch.where(known, target, 0.0), half, wrap)
-        weights = padded(known.float(), half, wrap)
-        inner_y = layer_y[:, None, None] + half + offsets[:, None]
-        inner_x = layer_x[:, None, None] + half + offsets
-        queries = around[0][:, inner_y, inner_x].permute(1, 0, 2, 3).flatten(1).double()
-        shares = weights[0][:, inner_y, inner_x].permute(1, 0, 2, 3).flatten(1).double()
-        best = torch.empty_like(layer_y)
-        step = max(1, CHUNK // len(patches))
-        for first in range(0, len(queries), step):
+        layer = (touching & ~whole)[0, 0].nonzero()
+        around = patches.pad(torch.where(known, target, 0.0), half, wrap, fill=0.0)
+        weights = patches.pad(known.float(), half, wrap, fill=0.0)
+        chosen = torch.empty_like(layer)
+        step = max(1, CHUNK // len(candidates))
+        for first in range(0, len(layer), step):
             part = slice(first, first + step)
-            distances = shares[part] @ squares.T - 2 * (queries[part] @ patches.T)
-            best[part] = distances.float().argmin(1)
-        unknown = ~known[0][:, layer_y, layer_x]
-        old = target[0][:, layer_y, layer_x]
-        target[0, :, layer_y, layer_x] = torch.where(unknown, middles[:, best], old)
-        known[0, :, layer_y, layer_x] = True
+            shares, queries = vectors(weights, layer[part]), vectors(around, layer[part])
+            distances = shares @ squares.T - 2 * (queries @ candidates.T)
+            least, best = distances.float().min(1)
+            chosen[part] = middles_at[best]
+            if likely is not None:
+                own = likely[0, 0][(slice(None), *layer[part].unbind(1))].T.long()  # (n, axes)
+                values = vectors(source, own.clamp(min=half) - half)
+                distance = (shares * values.square() - 2 * queries * values).sum(1).float()
+                closer = (own[:, 0] >= 0) & (distance < least)
+                chosen[part] = torch.where(closer[:, None], own, chosen[part])
+            if poll is not None:
+                poll()
+        there = (slice(None), *layer.unbind(1))
+        taken = source[0][(slice(None), *chosen.unbind(1))]
+        target[0][there] = torch.where(known[0][there], target[0][there], taken)
+        known[0][there] = True
     return target

@@ -1,4 +1,7 @@
-"""Pyramids: a picture at halved sizes, blurred a little before every second sample is kept."""
+"""Pyramids: a picture at halved sizes, blurred a little before every second sample is kept.
+
+Clips (B, C, T, H, W) likewise: it is their frames that are halved, never their number.
+"""
 
 import math
 
@@ -18,10 +21,11 @@ def level_sizes(size: tuple[int, int], scales: int) -> list[tuple[int, int]]:
     return sizes
 
 
-def pyramid(image: Tensor, scales: int, wrap: tuple[bool, bool] = (False, False)) -> list[Tensor]:
+def pyramid(image: Tensor, scales: int, wrap: tuple[bool, ...] = (False, False)) -> list[Tensor]:
     """The image at `scales` sizes, finest first.
 
-    image: (B, C, H, W) floating. wrap: per axis, blur across the border of a torus; else mirrored.
+    image: (B, C, H, W) floating. wrap: per axis, blur across the border of a torus; else mirrored;
+        of clips the last two flags count.
     """
     levels = [image]
     for _ in range(scales - 1):
@@ -30,7 +34,7 @@ def pyramid(image: Tensor, scales: int, wrap: tuple[bool, bool] = (False, False)
 
 
 def masked_pyramid(
-    values: Tensor, known: Tensor, scales: int, wrap: tuple[bool, bool] = (False, False)
+    values: Tensor, known: Tensor, scales: int, wrap: tuple[bool, ...] = (False, False)
 ) -> list[tuple[Tensor, Tensor]]:
     """A pyramid of what is known of an image, (values, known) at each scale, finest first.
 
@@ -44,11 +48,11 @@ def masked_pyramid(
     return [(v / w.clamp(min=0.5), w > 0.5) for v, w in levels]
 
 
-def halved(image: Tensor, wrap: tuple[bool, bool] = (False, False)) -> Tensor:
+def halved(image: Tensor, wrap: tuple[bool, ...] = (False, False)) -> Tensor:
     """Every second pixel of (B, C, H, W), from the first on, after a three-tap Gaussian blur."""
     side = math.exp(-0.5 / SIGMA**2)
     middle, side = 1 / (1 + 2 * side), side / (1 + 2 * side)
-    for dim, around in ((2, wrap[0]), (3, wrap[1])):
+    for dim, around in ((-2, wrap[-2]), (-1, wrap[-1])):
         n = image.shape[dim]
         if n == 1:
             continue

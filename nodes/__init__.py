@@ -21,6 +21,7 @@ from .sample_statistics import SampleStatistics
 from .self_test import SelfTest
 from .tiling import MakeTileable, Tileability
 from .video_metrics import VideoCompare
+from .video_patches import PatchInpaintVideo
 
 NODES = [
     PatchField,
@@ -28,6 +29,7 @@ NODES = [
     FieldPreview,
     Generate,
     PatchInpaint,
+    PatchInpaintVideo,
     MakeTileable,
     Harmonise,
     Reconstruct,

@@ -107,7 +107,9 @@ def same_batch(**values: "Tensor | None") -> "list[Tensor | None]":
 
 
 def to_image(value: "Tensor") -> "Tensor":
-    """(B, C, H, W) to IMAGE [B, H, W, C], float32 on the CPU."""
+    """(B, C, H, W), or one clip (1, C, T, H, W), to IMAGE [B, H, W, C], float32 on the CPU."""
+    if value.dim() == 5:
+        value = value[0].movedim(0, 1)
     return value.detach().movedim(1, -1).to("cpu").float().contiguous()
 
 
@@ -118,22 +120,24 @@ def field(value: "Field", device: "torch.device") -> "Field":
 
 
 def field_for(value: "Field", size: tuple[int, int], device: "torch.device") -> "Field":
-    """A field from a socket, enlarged where its source is smaller than `size`, a map's (H, W).
+    """A field from a socket, enlarged where its source is smaller than `size`, a map's (H, W); of a
+    clip, its frames.
 
     Raises ValueError naming both sizes if their proportions differ, or the map is smaller.
     """
     value, source = field(value, device), value.source_size
-    if tuple(size) == tuple(source):
+    frames, (height, width) = source[:-2], source[-2:]
+    if tuple(size) == (height, width):
         return value
-    factor = size[0] / source[0]
-    if factor < 1 or round(source[1] * factor) != size[1]:
+    factor = size[0] / height
+    if factor < 1 or round(width * factor) != size[1]:
         raise ValueError(
             f"the image is {size[1]}x{size[0]}, but the field's source was "
-            f"{source[1]}x{source[0]}; give a map of that size, or of a larger one in the same "
+            f"{width}x{height}; give a map of that size, or of a larger one in the same "
             "proportion"
         )
-    height, width = (round(side * factor) for side in value.size)
-    return value.upscale((height, width), tuple(size))
+    sides = (round(side * factor) for side in value.size[-2:])
+    return value.upscale((*value.size[:-2], *sides), (*frames, *size))
 
 
 def same_batch_of(value: "Field", values: "Tensor") -> "tuple[Field, Tensor]":

@@ -150,7 +150,8 @@ class ApplyField(io.ComfyNode):
                     "image",
                     tooltip=(
                         "A map of the source's size, or larger in the same proportion: then the "
-                        "field is enlarged first. A batch of maps goes through one field."
+                        "field is enlarged first. A batch of maps goes through one field; for a "
+                        "clip's field, the batch is its frames."
                     ),
                 ),
                 io.Combo.Input(
@@ -172,6 +173,7 @@ class ApplyField(io.ComfyNode):
         device = convert.device("auto")
         fitting = convert.field_for(field, convert.size_of(image), device)
         values = convert.image(image, device)
+        values = convert.clip(values) if len(fitting.source_size) == 3 else values
         fitting, values = convert.same_batch_of(fitting, values)
         return io.NodeOutput(convert.to_image(fitting.apply(values, method)))
 

@@ -34,10 +34,11 @@ POINTERS = {
     "usable": "*i1",
     "floor": "fp32",
 }
-NO_WRAP = dict(WRAP_Y=False, WRAP_X=False, SOURCE_WRAP_Y=False, SOURCE_WRAP_X=False)
+NO_WRAP = {f"{name}_{axis}": False for name in ("WRAP", "SOURCE_WRAP") for axis in "TYX"}
 WRAP = dict.fromkeys(NO_WRAP, True)
+IMAGE, CLIP = dict(AXES=2, DEPTH=1, PATCH=7), dict(AXES=3, DEPTH=5, PATCH=5)
 BLOCK = TILE // CHUNK
-PLAIN = dict(NO_WRAP, PATCH=7, CHANNELS=3, SIMILARITY="l2", BLOCK=BLOCK, CHUNK=CHUNK, bias=None)
+PLAIN = dict(NO_WRAP, **IMAGE, CHANNELS=3, SIMILARITY="l2", BLOCK=BLOCK, CHUNK=CHUNK, bias=None)
 
 
 def compile_kernel(kernel, **constants):
@@ -52,11 +53,14 @@ def compile_kernel(kernel, **constants):
 
 for kernel in (search.evaluate, search.propagate, search.draw):
     compile_kernel(kernel, **PLAIN, KEPT=1, COLUMNS=1, AROUND=1)
-    several = {**PLAIN, **WRAP, "SIMILARITY": "cosine"}
+    several = {**PLAIN, **CLIP, **WRAP, "SIMILARITY": "cosine"}
     del several["bias"]
     compile_kernel(kernel, **several, KEPT=3, COLUMNS=4, AROUND=3)
-for best in (False, True):
+for shape in (IMAGE, CLIP):
+    for best in (False, True):
+        compile_kernel(
+            vote._vote, **WRAP, **shape, SCALES=not best, BEST=best, BLOCK=TILE // 4, CHUNK=4
+        )
     compile_kernel(
-        vote._vote, **WRAP, PATCH=7, SCALES=not best, BEST=best, BLOCK=TILE // 4, CHUNK=4
+        local_percentile._local_percentile, **WRAP, **shape, BLOCK=TILE // 128, WINDOW=128
     )
-compile_kernel(local_percentile._local_percentile, **WRAP, PATCH=7, BLOCK=TILE // 64, WINDOW=64)

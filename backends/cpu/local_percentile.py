@@ -9,8 +9,9 @@ from torch import Tensor
 
 from .. import patches
 from .compile import inline, jit
-from .threads import run_pieces, stripes
-from .vote import _inside
+from .pixels import depth, volume
+from .threads import frame_stripes, run_pieces
+from .vote import inside
 
 STRIPE = 16  # rows of the result that one piece of work makes
 
@@ -18,8 +19,6 @@ STRIPE = 16  # rows of the result that one piece of work makes
 def why_not(distances: Tensor, **_) -> str | None:
     if distances.device.type != "cpu":
         return f"the distances lie on {distances.device}"
-    if distances.ndim != 4:
-        return "it takes images, not clips"
     return None
 
 
@@ -49,28 +48,36 @@ def _select(numbers, begin, count, rank):
 
 @jit
 def _percentiles(
-    distances, patch_size, percentile, floor, wrap, wanted, out, first_row, end_row, scratch
+    distances, patch, percentile, floor, wrap, wanted, out, first_row, end_row, scratch
 ):
-    """max(floor, percentile) for the wanted pixels of some rows; sorts only where above floor."""
-    height, width = distances.shape
-    half = patch_size // 2
-    for y in range(first_row, end_row):
+    """max(floor, percentile) for the wanted pixels of some rows; sorts only where above floor.
+
+    distances, wanted, out: (T, H, W). patch: its depth and its side.
+    """
+    frames, height, width = distances.shape
+    ahead, half = patch[0] // 2, patch[1] // 2
+    t = first_row // height
+    for y in range(first_row - t * height, end_row - t * height):
         for x in range(width):
-            out[y, x] = floor
-            if not wanted[y, x]:
+            out[t, y, x] = floor
+            if not wanted[t, y, x]:
                 continue
             count = above = 0
-            for dy in range(-half, half + 1):
-                from_y = _inside(y + dy, height, wrap[0])
-                for dx in range(-half, half + 1):
-                    from_x = _inside(x + dx, width, wrap[1])
-                    if from_y >= 0 and from_x >= 0 and distances[from_y, from_x] < np.inf:
-                        scratch[count] = distances[from_y, from_x]
-                        above += scratch[count] > floor
-                        count += 1
+            for dt in range(-ahead, ahead + 1):
+                from_t = inside(t + dt, frames, wrap[0])
+                for dy in range(-half, half + 1):
+                    from_y = inside(y + dy, height, wrap[1])
+                    if from_t < 0 or from_y < 0:
+                        continue
+                    for dx in range(-half, half + 1):
+                        from_x = inside(x + dx, width, wrap[2])
+                        if from_x >= 0 and distances[from_t, from_y, from_x] < np.inf:
+                            scratch[count] = distances[from_t, from_y, from_x]
+                            above += scratch[count] > floor
+                            count += 1
             rank = max(math.ceil(percentile * count / 100), 1) - 1
             if count - above <= rank and count:
-                out[y, x] = _select(scratch, 0, count, rank)
+                out[t, y, x] = _select(scratch, 0, count, rank)
 
 
 def local_percentile(
@@ -83,22 +90,25 @@ def local_percentile(
     mask: Tensor | None = None,
 ) -> Tensor:
     """See backends.eager.local_percentile.local_percentile."""
-    wrap = patches.flags(wrap, 2)
+    size = distances.shape[2:]
+    wrap = patches.flags(wrap, len(size))
     patches.check_percentile(distances, patch_size, percentile, mask)
-    height = distances.shape[2]
     wanted = torch.ones_like(distances, dtype=torch.bool) if mask is None else mask.contiguous()
-    given, out = distances.detach().float().contiguous(), torch.empty_like(distances).float()
+    given = distances.detach().float().contiguous()
+    out = torch.empty(distances.shape, dtype=torch.float32)
+    clip, patch = volume(size), (depth(size, patch_size), patch_size)
+    pieces = frame_stripes(*clip[:2], STRIPE)
     for b in range(len(given)):
         work = partial(
             _percentiles,
-            given[b, 0].numpy(),
-            patch_size,
+            given[b].view(clip).numpy(),
+            patch,
             float(percentile),
             np.float32(floor),
-            wrap,
-            wanted[b, 0].numpy(),
-            out[b, 0].numpy(),
+            (False,) * (3 - len(size)) + wrap,
+            wanted[b].view(clip).numpy(),
+            out[b].view(clip).numpy(),
         )
-        rows = stripes(height, STRIPE)
-        run_pieces(work, [(*piece, np.empty(patch_size**2, np.float32)) for piece in rows])
+        numbers = patch[0] * patch[1] ** 2
+        run_pieces(work, [(*piece, np.empty(numbers, np.float32)) for piece in pieces])
     return out

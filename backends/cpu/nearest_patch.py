@@ -16,7 +16,7 @@ from .kdtree import build, group_by_leaf
 from .layout import flat, holds_bytes, norms
 from .nearest_patch_kernels import measure, plant, start, sweep
 from .problem import Problem, pack, unpack
-from .threads import run_pieces, stripes
+from .threads import frame_stripes, run_pieces, stripes
 
 STRIPE = 32  # rows; a piece of work, and a constant so that threads do not matter
 RUN = 16  # frames that matches are handed on through in one pass
@@ -245,11 +245,7 @@ def _search(
     height, row = problem.height, problem.width * problem.neighbours
     active = problem.active.reshape(-1, problem.width)
     stripe = max(1, min(STRIPE, WORK // row)) if problem.clip else STRIPE
-    everything = [
-        (t * height + first, t * height + end)
-        for t in range(problem.frames)
-        for first, end in stripes(height, stripe)
-    ]
+    everything = frame_stripes(problem.frames, height, stripe)
     busy = [(first, end) for first, end in everything if active[first:end].any()]
     spans = [
         high - low

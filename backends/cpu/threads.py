@@ -24,6 +24,12 @@ def stripes(height: int, rows: int) -> list[tuple[int, int]]:
     return [(first, min(first + rows, height)) for first in range(0, height, rows)]
 
 
+def frame_stripes(frames: int, height: int, rows: int) -> list[tuple[int, int]]:
+    """`stripes` of clips, whose rows are counted on from frame to frame: none spans two frames."""
+    parts = stripes(height, rows)
+    return [(t * height + first, t * height + end) for t in range(frames) for first, end in parts]
+
+
 def run_pieces(
     work: Callable[..., object], pieces: Iterable[tuple], poll: Callable[[], None] | None = None
 ) -> None:

@@ -1,4 +1,4 @@
-"""Votes on the CPU, in numba.
+"""Votes on the CPU, in numba. A picture is a clip of one frame with patches one frame deep.
 
 Where the weight of a patch does not depend on the pixel (one scale for all), whole rows of patches
 are added up at vector speed; elsewhere, and where such weights all vanish, each pixel gathers its
@@ -14,8 +14,10 @@ from torch import Tensor
 
 from .. import patches
 from .compile import inline, jit
-from .simd import SLACK, add_scaled
-from .threads import run_pieces, stripes
+from .pixels import depth as depth_of
+from .pixels import flat, unflat
+from .simd import add_scaled
+from .threads import frame_stripes, run_pieces
 
 STRIPE = 16  # rows of the result that one piece of work makes
 _TINY = 1e-30  # below this sum of weights the ratio of sums is no longer trusted
@@ -24,115 +26,128 @@ _TINY = 1e-30  # below this sum of weights the ratio of sums is no longer truste
 def why_not(values: Tensor, positions: Tensor, distances: Tensor, **_) -> str | None:
     if values.device.type != "cpu":
         return f"the map lies on {values.device}"
-    if values.ndim != 4:
-        return "it takes images, not clips"
     if values.dtype == torch.float64:
         return "it works in float32"
     return None
 
 
 @inline
-def _inside(i, n, around):
+def inside(i, n, around):
     """Index i of an axis of n: on a torus the same place in [0, n), else i, or -1 outside."""
-    if i < 0:
-        return i + n if around else -1
-    if i >= n:
-        return i - n if around else -1
+    if i < 0 or i >= n:
+        return i % n if around else -1
     return i
 
 
 @jit
-def _spread(flat, source_row, matches, weights, patch_size, wrap, sums, first_row, end_row):
-    """Add every patch, times its weight, to rows first_row to end_row of the sums.
+def _spread(values, strides, matches, weights, patch, wrap, sums, first_row, end_row):
+    """Add every patch, times its weight, to some rows of one frame of the sums.
 
-    flat: (H2, W2, C) values of rows of source_row numbers, padded by half a patch where the source
-    is a torus, and SLACK behind them. matches: (H, W) corners as linear indices, -1 = none. sums:
-    (H, W, C).
+    values: flat (T2, H2, W2, C), padded by half a patch where the source is a torus. strides: how
+    many pixels a frame and a row of it have. matches: (T, H, W) corners as linear indices, -1 =
+    none. patch: its depth and its side. sums: flat (T, H, W, C).
     """
-    height, width, channels = sums.shape
-    half, row, out = patch_size // 2, width * channels, sums.reshape(-1)
-    for unwrapped_y in range(first_row - half, end_row + half):
-        y = _inside(unwrapped_y, height, wrap[0])
-        if y < 0:
+    frames, height, width = matches.shape
+    depth, side = patch
+    channels, ahead, half = sums.size // matches.size, depth // 2, side // 2
+    t = first_row // height
+    first_row -= t * height
+    end_row -= t * height
+    row = width * channels
+    for unwrapped_t in range(t - ahead, t + ahead + 1):
+        from_t = inside(unwrapped_t, frames, wrap[0])
+        if from_t < 0:
             continue
-        for x in range(width):
-            match = matches[y, x]
-            if match < 0:
+        frame = (t - unwrapped_t + ahead) * strides[0] * channels
+        for unwrapped_y in range(first_row - half, end_row + half):
+            y = inside(unwrapped_y, height, wrap[1])
+            if y < 0:
                 continue
-            weight = weights[y, x]
-            low, high = x - half, x + half + 1
-            skip = max(0, -low)
-            length = (min(high, width) - max(low, 0)) * channels
-            for i in range(patch_size):
-                to = unwrapped_y - half + i
-                if to < first_row or to >= end_row:
+            for x in range(width):
+                match = matches[from_t, y, x]
+                if match < 0:
                     continue
-                start = match * channels + i * source_row
-                at, source = to * row + max(low, 0) * channels, start + skip * channels
-                add_scaled(out, at, flat, source, length, weight)
-                if wrap[1]:
-                    if low < 0:
-                        at = to * row + (low + width) * channels
-                        add_scaled(out, at, flat, start, -low * channels, weight)
-                    if high > width:
-                        source = start + (width - low) * channels
-                        add_scaled(out, to * row, flat, source, (high - width) * channels, weight)
+                weight = weights[from_t, y, x]
+                low, high = x - half, x + half + 1
+                skip = max(0, -low)
+                length = (min(high, width) - max(low, 0)) * channels
+                for i in range(side):
+                    to = unwrapped_y - half + i
+                    if to < first_row or to >= end_row:
+                        continue
+                    to = (t * height + to) * row
+                    start = match * channels + frame + i * strides[1] * channels
+                    at, source = to + max(low, 0) * channels, start + skip * channels
+                    add_scaled(sums, at, values, source, length, weight)
+                    if wrap[2]:
+                        if low < 0:
+                            at = to + (low + width) * channels
+                            add_scaled(sums, at, values, start, -low * channels, weight)
+                        if high > width:
+                            source = start + (width - low) * channels
+                            add_scaled(sums, to, values, source, (high - width) * channels, weight)
 
 
 @jit
 def _gather(
-    values, matches, distances, patch_size, wrap, scale, best, wanted, out, first_row, end_row
+    values, strides, matches, distances, patch, wrap, scale, best, wanted, out, first_row, end_row
 ):
     """Let each wanted pixel of some rows collect the votes of the patches that cover it.
 
-    values, matches as for _spread. scale: (H, W), or (1, 1) for all. out: (H, W, C).
+    values, strides, matches, patch as for _spread. scale: (T, H, W), or (1, 1, 1) for all. out:
+    flat (T, H, W, C).
     """
-    height, width = matches.shape
-    channels, half, source_width = values.shape[2], patch_size // 2, values.shape[1]
-    for y in range(first_row, end_row):
+    frames, height, width = matches.shape
+    depth, side = patch
+    channels, ahead, half = out.size // matches.size, depth // 2, side // 2
+    t = first_row // height
+    for y in range(first_row - t * height, end_row - t * height):
         for x in range(width):
-            if not wanted[y, x]:
+            if not wanted[t, y, x]:
                 continue
-            least, at_y, at_x, at_place = np.float32(np.inf), -1, -1, 0
-            for dy in range(-half, half + 1):
-                from_y = _inside(y + dy, height, wrap[0])
-                for dx in range(-half, half + 1):
-                    from_x = _inside(x + dx, width, wrap[1])
-                    if from_y >= 0 and from_x >= 0 and matches[from_y, from_x] >= 0:
-                        distance = distances[from_y, from_x]
-                        place = from_y * width + from_x
-                        if distance < least or (distance == least and place < at_place):
-                            least, at_y, at_x, at_place = distance, dy, dx, place
-            if at_place == 0 and least == np.inf:
-                for c in range(channels):
-                    out[y, x, c] = 0
+            to = ((t * height + y) * width + x) * channels
+            least, behind, first = np.float32(np.inf), 0, -1
+            for dt in range(-ahead, ahead + 1):
+                from_t = inside(t + dt, frames, wrap[0])
+                for dy in range(-half, half + 1):
+                    from_y = inside(y + dy, height, wrap[1])
+                    if from_t < 0 or from_y < 0:
+                        continue
+                    for dx in range(-half, half + 1):
+                        from_x = inside(x + dx, width, wrap[2])
+                        if from_x >= 0 and matches[from_t, from_y, from_x] >= 0:
+                            distance = distances[from_t, from_y, from_x]
+                            place = (from_t * height + from_y) * width + from_x
+                            if distance < least or (distance == least and place < first):
+                                least, first = distance, place
+                                # where the pixel lies in the patch that says it
+                                behind = (ahead - dt) * strides[0] + (half - dy) * strides[1]
+                                behind += half - dx + matches[from_t, from_y, from_x]
+            for c in range(channels):
+                out[to + c] = values[behind * channels + c] if best and first >= 0 else 0
+            if best or first < 0:
                 continue
-            if best:
-                match = matches[at_place // width, at_place % width]
-                match += (half - at_y) * source_width + half - at_x
-                for c in range(channels):
-                    out[y, x, c] = values[match // source_width, match % source_width, c]
-                continue
-            s = scale[y, x] if scale.size > 1 else scale[0, 0]
+            s = scale[t, y, x] if scale.size > 1 else scale[0, 0, 0]
             sharpness = np.float32(0.5) / (s * s)
             total = np.float32(0)
-            for c in range(channels):
-                out[y, x, c] = 0
-            for dy in range(-half, half + 1):
-                from_y = _inside(y + dy, height, wrap[0])
-                for dx in range(-half, half + 1):
-                    from_x = _inside(x + dx, width, wrap[1])
-                    if from_y < 0 or from_x < 0 or matches[from_y, from_x] < 0:
+            for dt in range(-ahead, ahead + 1):
+                from_t = inside(t + dt, frames, wrap[0])
+                for dy in range(-half, half + 1):
+                    from_y = inside(y + dy, height, wrap[1])
+                    if from_t < 0 or from_y < 0:
                         continue
-                    match = matches[from_y, from_x] + (half - dy) * source_width + half - dx
-                    weight = np.exp((least - distances[from_y, from_x]) * sharpness)
-                    total += weight
-                    for c in range(channels):
-                        out[y, x, c] += (
-                            weight * values[match // source_width, match % source_width, c]
-                        )
+                    for dx in range(-half, half + 1):
+                        from_x = inside(x + dx, width, wrap[2])
+                        if from_x < 0 or matches[from_t, from_y, from_x] < 0:
+                            continue
+                        match = matches[from_t, from_y, from_x] + (ahead - dt) * strides[0]
+                        match += (half - dy) * strides[1] + half - dx
+                        weight = np.exp((least - distances[from_t, from_y, from_x]) * sharpness)
+                        total += weight
+                        for c in range(channels):
+                            out[to + c] += weight * values[match * channels + c]
             for c in range(channels):
-                out[y, x, c] /= total
+                out[to + c] /= total
 
 
 def vote(
@@ -148,75 +163,88 @@ def vote(
     mask: Tensor | None = None,
 ) -> Tensor:
     """See backends.eager.vote.vote."""
-    wrap, source_wrap = patches.flags(wrap, 2), patches.flags(source_wrap, 2, "source_wrap")
+    axes = values.ndim - 2
+    wrap = patches.flags(wrap, axes)
+    source_wrap = patches.flags(source_wrap, axes, "source_wrap")
     patches.check_vote(values, positions, distances, patch_size, scale, mask)
-    half = patch_size // 2
-    padded = patches.pad_torus(values.detach().float(), half, source_wrap)
-    padded = padded.permute(0, 2, 3, 1).contiguous()
-    up, aside = (0 if around else half for around in source_wrap)
-    y, x = positions[:, 0].long().unbind(1)
-    matches = torch.where(y >= 0, (y - up) * padded.shape[2] + x - aside, -1)
-    distances = distances[:, 0].float().contiguous()
-    wanted = (
-        torch.ones(matches.shape, dtype=torch.bool) if mask is None else mask[:, 0].contiguous()
-    )
-    result = torch.empty(*values.shape[:2], *matches.shape[1:], dtype=values.dtype)
+    result = torch.empty(*values.shape[:2], *positions.shape[3:], dtype=values.dtype)
+
+    def clip(given: Tensor) -> Tensor:
+        return given if axes == 3 else given.unsqueeze(-3)
+
     for b in range(len(values)):
-        field = padded[b], matches[b], distances[b], patch_size, wrap
-        if isinstance(scale, Tensor) or best:
-            width = torch.ones(1, 1)
-            if isinstance(scale, Tensor):
-                width = scale[b, 0].float().contiguous()
-            pixels = torch.zeros(*matches.shape[1:], values.shape[1])
-            _each_pixel(*field, width, best, wanted[b], pixels)
-        else:
-            pixels = _whole_patches(*field, float(scale), wanted[b])
-        result[b] = pixels.permute(2, 0, 1)
+        pixels = _clip_vote(
+            clip(values[b].detach()),
+            clip(positions[b, 0]),
+            clip(distances[b, 0].float()).contiguous(),
+            (depth_of(values.shape[2:], patch_size), patch_size),
+            (False,) * (3 - axes) + wrap,
+            (False,) * (3 - axes) + source_wrap,
+            clip(scale[b, 0].float()).contiguous() if isinstance(scale, Tensor) else float(scale),
+            best,
+            None if mask is None else clip(mask[b, 0]).contiguous(),
+        )
+        clip(result[b]).copy_(pixels)
     return result
 
 
-def _whole_patches(
+def _clip_vote(
     values: Tensor,
-    matches: Tensor,
+    positions: Tensor,
     distances: Tensor,
-    patch_size: int,
+    patch: tuple[int, int],
     wrap: patches.Flags,
-    scale: float,
-    wanted: Tensor,
+    source_wrap: patches.Flags,
+    scale: Tensor | float,
+    best: bool,
+    wanted: Tensor | None,
 ) -> Tensor:
-    """(H, W, C) votes, every patch with one weight for all its pixels."""
+    """(C, T, H, W) votes of one clip. scale: (T, H, W), or one for all."""
+    reach = (patch[0] // 2, patch[1] // 2, patch[1] // 2)
+    padded = patches.pad_torus(values, patch[1] // 2, source_wrap).float()
+    _, height, width = padded.shape[1:]
+    strides = (height * width, width)
+    axes = slice(3 - len(positions), None)
+    matches = torch.zeros(positions.shape[1:], dtype=torch.int64)
+    for place, r, around, step in zip(
+        positions, reach[axes], source_wrap[axes], (*strides, 1)[axes], strict=True
+    ):
+        matches += (place.long() - (0 if around else r)) * step
+    matches = torch.where(positions[0] >= 0, matches, -1)
+    if wanted is None:
+        wanted = torch.ones(matches.shape, dtype=torch.bool)
+    field = flat(padded), strides, matches.numpy()
+    out = np.zeros(len(values) * matches.numel(), np.float32)
+    shape = (len(values), *matches.shape)
+    narrow = wrap[2] and matches.shape[2] < reach[2]  # then a patch goes around more than once
+    widths = scale if isinstance(scale, Tensor) else torch.full((1, 1, 1), scale)
+    if best or narrow or isinstance(scale, Tensor):
+        rest = distances.numpy(), patch, wrap, widths.numpy(), best, wanted.numpy(), out
+        _run(partial(_gather, *field, *rest), matches)
+        return unflat(out, shape)
     weights = torch.exp((distances.min() - distances) * (0.5 / scale**2))
     weights = torch.where(matches >= 0, weights, 0.0)
-    flat = np.empty(values.numel() + SLACK, np.float32)
-    flat[: values.numel()] = values.numpy().ravel()
-    sums = torch.zeros(*matches.shape, values.shape[2])
-    row = values.shape[1] * values.shape[2]
-    arrays = matches.numpy(), weights.numpy(), patch_size, wrap, sums.numpy()
-    run_pieces(partial(_spread, flat, row, *arrays), stripes(len(matches), STRIPE))
-    total = patches.pad(weights[None, None], patch_size // 2, wrap, fill=0.0)
-    for window in ((patch_size, 1), (1, patch_size)):
-        total = F.avg_pool2d(total, window, stride=1, divisor_override=1)
-    total = total[0, 0, :, :, None]
-    pixels = torch.where(wanted[:, :, None], sums / total, 0)
-    vanished = wanted & ~(total[:, :, 0] > _TINY)
+    _run(partial(_spread, *field, weights.numpy(), patch, wrap, out), matches)
+    votes, total = unflat(out, shape), _covering(weights, patch, wrap)
+    votes.div_(total).masked_fill_(~wanted, 0)
+    vanished = wanted & ~(total > _TINY)
     if vanished.any():
-        width = torch.full((1, 1), scale)
-        _each_pixel(values, matches, distances, patch_size, wrap, width, False, vanished, pixels)
-    return pixels
+        rest = distances.numpy(), patch, wrap, widths.numpy(), False, vanished.numpy(), out
+        _run(partial(_gather, *field, *rest), matches)
+    return votes
 
 
-def _each_pixel(
-    values: Tensor,
-    matches: Tensor,
-    distances: Tensor,
-    patch_size: int,
-    wrap: patches.Flags,
-    scale: Tensor,
-    best: bool,
-    wanted: Tensor,
-    pixels: Tensor,
-) -> None:
-    """Set the wanted ones of the (H, W, C) pixels, each by the patches that cover it."""
-    field = values.numpy(), matches.numpy(), distances.numpy(), patch_size, wrap
-    work = partial(_gather, *field, scale.numpy(), best, wanted.numpy(), pixels.numpy())
-    run_pieces(work, stripes(len(matches), STRIPE))
+def _covering(weights: Tensor, patch: tuple[int, int], wrap: patches.Flags) -> Tensor:
+    """(T, H, W) sums of the weights of the patches that cover each pixel."""
+    depth, side = patch
+    total = patches.pad(weights, side // 2, wrap[1:], fill=0.0)
+    for window in ((side, 1), (1, side)):
+        total = F.avg_pool2d(total[:, None], window, stride=1, divisor_override=1)[:, 0]
+    if depth > 1:
+        total = patches.pad(total.movedim(0, -1), depth // 2, wrap[:1], fill=0.0).movedim(-1, 0)
+        total = sum(total[i : i + len(weights)] for i in range(depth))
+    return torch.as_tensor(total)
+
+
+def _run(work, matches: Tensor) -> None:
+    run_pieces(work, frame_stripes(len(matches), matches.shape[1], STRIPE))

@@ -6,11 +6,11 @@ import triton.language as tl
 from torch import Tensor
 
 from .. import patches
-from .device import TILE, linear, refusal, tile
+from .device import TILE, linear, refusal, shape_constants, tile, volume
 
 
 def why_not(distances: Tensor, **_) -> str | None:
-    return refusal(distances.ndim - 2, distances, most=distances.numel())
+    return refusal(distances, most=distances.numel())
 
 
 def local_percentile(
@@ -22,13 +22,14 @@ def local_percentile(
     wrap: tuple[bool, ...] = (False, False),
     mask: Tensor | None = None,
 ) -> Tensor:
-    """The contract of `eager.local_percentile`, for images."""
-    wrap = patches.flags(wrap, 2)
+    """The contract of `eager.local_percentile`."""
+    axes = distances.ndim - 2
+    wrap = patches.flags(wrap, axes)
     patches.check_percentile(distances, patch_size, percentile, mask)
     size, device = distances.shape[2:], distances.device
     result = distances.new_full(distances.shape, floor, dtype=torch.float32)
     pixels = linear(mask, len(distances), size, device)
-    window = triton.next_power_of_2(patch_size**2)
+    window = triton.next_power_of_2(patch_size**axes)
     block = max(1, min(TILE // window, tile(1, len(pixels))[0]))
     if len(pixels):
         grid = (triton.cdiv(len(pixels), block),)
@@ -36,20 +37,18 @@ def local_percentile(
             pixels,
             len(pixels),
             distances.detach().float().contiguous(),
-            patches.ranks(patch_size**2, percentile).int().to(device),
+            patches.ranks(patch_size**axes, percentile).int().to(device),
             float(floor),
             result,
-            *size,
-            PATCH=patch_size,
-            WRAP_Y=wrap[0],
-            WRAP_X=wrap[1],
+            *volume(size),
+            **shape_constants(axes, patch_size, wrap=wrap),
             BLOCK=block,
             WINDOW=window,
         )
     return result
 
 
-@triton.jit(do_not_specialize=["count", "height", "width"])
+@triton.jit(do_not_specialize=["count", "frames", "height", "width"])
 def _local_percentile(
     pixels,
     count,
@@ -57,9 +56,13 @@ def _local_percentile(
     ranks,
     floor,
     result,
+    frames,
     height,
     width,
+    AXES: tl.constexpr,
+    DEPTH: tl.constexpr,
     PATCH: tl.constexpr,
+    WRAP_T: tl.constexpr,
     WRAP_Y: tl.constexpr,
     WRAP_X: tl.constexpr,
     BLOCK: tl.constexpr,
@@ -70,18 +73,23 @@ def _local_percentile(
     lane = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     live = lane < count
     index = tl.load(pixels + lane, mask=live, other=0)
-    first = index - index % (height * width)
+    first = index - index % (frames * height * width)
     step = tl.arange(0, WINDOW)[None, :]
-    y = (index // width % height)[:, None] + step // PATCH - PATCH // 2
+    t = (index // (height * width) % frames)[:, None] + step // (PATCH * PATCH) - DEPTH // 2
+    y = (index // width % height)[:, None] + step // PATCH % PATCH - PATCH // 2
     x = (index % width)[:, None] + step % PATCH - PATCH // 2
-    covers = live[:, None] & (step < PATCH * PATCH)
+    covers = live[:, None] & (step < DEPTH * PATCH * PATCH)
+    if not WRAP_T:
+        covers = covers & (t >= 0) & (t < frames)
     if not WRAP_Y:
         covers = covers & (y >= 0) & (y < height)
     if not WRAP_X:
         covers = covers & (x >= 0) & (x < width)
+    t = ((t % frames) + frames) % frames
     y = ((y % height) + height) % height
     x = ((x % width) + width) % width
-    distance = tl.load(distances + first[:, None] + y * width + x, mask=covers, other=float("inf"))
+    place = first[:, None] + (t * height + y) * width + x
+    distance = tl.load(distances + place, mask=covers, other=float("inf"))
     counts = (distance == distance) & (tl.abs(distance) < float("inf"))
     bits = distance.to(tl.uint32, bitcast=True)
     negative = bits >> 31  # bits in the order of the values: all flipped, or the sign alone

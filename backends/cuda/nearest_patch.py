@@ -1,4 +1,4 @@
-"""Nearest patches as Triton kernels: PatchMatch by jump flooding, for images on a GPU."""
+"""Nearest patches as Triton kernels: PatchMatch by jump flooding, on a GPU."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from .. import patches
 from ..eager.nearest_patch import MEMORY, SPARE
 from ..random import bits
-from .device import linear, refusal, tile
+from .device import linear, refusal, shape_constants, tile, volume
 from .nearest_patch_kernels import draw, evaluate, propagate
 
 WORK = 1 << 34  # numbers that one launch compares at most, so that the next poll is near
@@ -30,7 +30,7 @@ def why_not(
         torch.Size(n + patch_size for n in image.shape[2:]).numel() for image in (target, source)
     ]
     numbers = len(target) * max(pixels) * max(target.shape[1], neighbours, SPARE)
-    return refusal(target.ndim - 2, target, source, most=numbers)
+    return refusal(target, source, most=numbers)
 
 
 def nearest_patch(
@@ -54,10 +54,11 @@ def nearest_patch(
     memory: int = MEMORY,
     poll: Callable[[], None] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The contract of `eager.nearest_patch`, for images. `memory` bounds nothing here: the scratch
-    is the padded images and two copies of the field."""
-    wrap = patches.flags(wrap, 2)
-    source_wrap = patches.flags(source_wrap, 2, "source_wrap")
+    """The contract of `eager.nearest_patch`. `memory` bounds nothing here: the scratch is the
+    padded images and two copies of the field."""
+    axes = target.ndim - 2
+    wrap = patches.flags(wrap, axes)
+    source_wrap = patches.flags(source_wrap, axes, "source_wrap")
     patches.check(
         target,
         source,
@@ -114,7 +115,7 @@ def _start(
         queries = wanted.nonzero().squeeze(1)
         given = None
         if positions is not None:
-            given = positions.new_full((len(queries), kept, 2), -1)
+            given = positions.new_full((len(queries), kept, positions.shape[2]), -1)
             given[:, :neighbours] = positions[b].flatten(2)[:, :, queries].permute(2, 0, 1)
         matches[b, queries] = patches.start(queries, search.usable[b], given, kept, seed).int()
     return matches
@@ -141,17 +142,13 @@ class _Search:
         self.usable, self.bias = usable, bias
         self.poll = poll
         self.queries = linear(wanted, len(target), self.size, target.device)
-        self.numbers = patch_size**2 * target.shape[1]
+        self.numbers = patch_size ** len(self.size) * target.shape[1]
         self.block, chunk = tile(self.numbers, len(self.queries))
         self.images = [_packed(target, patch_size, wrap), _packed(source, patch_size, source_wrap)]
         self.constants = dict(
-            PATCH=patch_size,
+            **shape_constants(len(wrap), patch_size, wrap=wrap, source_wrap=source_wrap),
             CHANNELS=target.shape[1],
             SIMILARITY=similarity,
-            WRAP_Y=wrap[0],
-            WRAP_X=wrap[1],
-            SOURCE_WRAP_Y=source_wrap[0],
-            SOURCE_WRAP_X=source_wrap[1],
             BLOCK=self.block,
             CHUNK=chunk,
         )
@@ -173,7 +170,7 @@ class _Search:
 
     def propagate(self, jump: int) -> None:
         """One step of propagation from the matches `jump` pixels away."""
-        self._improve(propagate, 4 * self.matches.shape[2], jump)
+        self._improve(propagate, 2 * len(self.size) * self.matches.shape[2], jump)
 
     def draw(self, radius: int, around: int, seed: int, iteration: int) -> None:
         """One random candidate from the window of each radius around the best `around` matches."""
@@ -218,15 +215,15 @@ class _Search:
                 queries,
                 len(queries),
                 *args,
-                *self.size,
-                *self.source_size,
+                *volume(self.size),
+                *volume(self.source_size),
                 **self.constants,
                 **constants,
             )
 
 
 def _packed(image: Tensor, patch_size: int, wrap: patches.Flags) -> Tensor:
-    """(B, padded H, padded W, C), so that each row of a patch lies side by side."""
+    """(B, (padded T,) padded H, padded W, C), so that each row of a patch lies side by side."""
     if image.dtype != torch.float64:
         image = image.float()
     return patches.pad(image, patch_size // 2, wrap).movedim(1, -1).contiguous()

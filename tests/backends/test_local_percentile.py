@@ -33,7 +33,17 @@ CASES = {
         gaps(noise(2, 1, 7, 8)),
         dict(patch_size=3, floor=0.1, mask=noise(2, 1, 7, 8, seed=2) > 0.5),
     ),
+    "wrapped, one pixel wide": (gaps(noise(1, 1, 3, 1)), dict(patch_size=5, wrap=(True, True))),
     "clip": (gaps(noise(1, 1, 4, 5, 6)), dict(patch_size=3)),
+    "clip, one pixel": (gaps(noise(1, 1, 3, 5, 7)), dict(patch_size=1)),
+    "clip, batch, view, mask": (
+        gaps(noise(2, 2, 5, 7, 6))[:, 1:, :, ::2],
+        dict(patch_size=3, floor=0.1, mask=noise(2, 1, 5, 4, 6, seed=2) > 0.5),
+    ),
+    "clip, wrapped, small": (
+        gaps(noise(1, 1, 1, 4, 3)),
+        dict(patch_size=5, percentile=50, wrap=(True, False, True)),
+    ),
 }
 
 

@@ -77,10 +77,49 @@ CASES = {
         field(2, (7, 6), (9, 8), 3),
         dict(patch_size=3, mask=noise(2, 1, 7, 6, seed=3) > 0.5),
     ),
+    "wrapped, one pixel wide": (
+        noise(1, 2, 4, 5),
+        field(1, (3, 1), (4, 5), 5, source_wrap=BOTH),
+        dict(patch_size=5, wrap=(False, True), source_wrap=BOTH),
+    ),
     "clip": (
         noise(1, 2, 5, 6, 7),
         field(1, (4, 5, 6), (5, 6, 7), 3),
         dict(patch_size=3, wrap=(True, False, False)),
+    ),
+    "clip, one pixel": (
+        noise(1, 1, 2, 3, 5),
+        field(1, (3, 5, 7), (2, 3, 5), 1),
+        dict(patch_size=1),
+    ),
+    "clip, batch, five channels, narrow scale": (
+        noise(2, 5, 5, 7, 6),
+        field(2, (3, 7, 5), (5, 7, 6), 3, neighbours=2),
+        dict(patch_size=3, scale=1e-3),
+    ),
+    "clip, view, half": (
+        noise(1, 14, 5, 6, 2).permute(0, 4, 2, 3, 1)[..., ::2].half(),
+        field(1, (3, 4, 5), (5, 6, 7), 3),
+        dict(patch_size=3),
+    ),
+    "clip, scale map and mask": (
+        noise(2, 2, 4, 5, 6),
+        field(2, (3, 7, 5), (4, 5, 6), 3),
+        dict(
+            patch_size=3,
+            scale=noise(2, 1, 3, 7, 5, seed=3) + 0.1,
+            mask=noise(2, 1, 3, 7, 5, seed=4) > 0.5,
+        ),
+    ),
+    "clip, mask": (
+        noise(1, 2, 6, 7, 5),
+        field(1, (7, 6, 11), (6, 7, 5), 3),
+        dict(patch_size=3, mask=noise(1, 1, 7, 6, 11, seed=4) > 0.5),
+    ),
+    "clip, all wrapped, small": (
+        noise(1, 2, 2, 4, 3),
+        field(1, (1, 5, 3), (2, 4, 3), 5, source_wrap=(True,) * 3),
+        dict(patch_size=5, wrap=(True,) * 3, source_wrap=(True,) * 3),
     ),
 }
 
@@ -128,20 +167,22 @@ def test_large_and_negative_distances_do_not_underflow(backend):
 
 def test_the_identity_field_gives_the_image_back(backend):
     image = noise(2, 3, 7, 9)
-    grid = torch.stack(torch.meshgrid(torch.arange(7), torch.arange(9), indexing="ij"))
-    positions = grid.int().expand(2, 1, 2, 7, 9)
-    for best in (False, True):
-        result = backend(
-            "vote",
-            image,
-            positions,
-            torch.zeros(2, 1, 7, 9),
-            patch_size=5,
-            wrap=BOTH,
-            source_wrap=BOTH,
-            best=best,
-        )
-        torch.testing.assert_close(result, image)
+    for values in (image, noise(2, 3, 4, 7, 9)):
+        size = values.shape[2:]
+        grid = torch.stack(torch.meshgrid(*map(torch.arange, size), indexing="ij"))
+        around = (True,) * len(size)
+        for best in (False, True):
+            result = backend(
+                "vote",
+                values,
+                grid.int().expand(2, 1, *grid.shape),
+                torch.zeros(2, 1, *size),
+                patch_size=3,
+                wrap=around,
+                source_wrap=around,
+                best=best,
+            )
+            torch.testing.assert_close(result, values)
 
 
 def test_no_field_gives_zero(backend):
