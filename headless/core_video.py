@@ -223,6 +223,8 @@ def _save_components(path: Path, components: VideoComponents, text: dict) -> Non
     if components.audio:
         waveform, samples = components.audio["waveform"], int(components.audio["sample_rate"])
         waveform = waveform[0, :, : math.ceil(samples / rate * len(images))]
+        if len(waveform) == 1:  # ComfyUI's encoder is given two channels, each as loud as half
+            waveform = waveform.repeat(2, 1) * math.sqrt(0.5)
         sound = waveform.float().cpu().numpy(), samples
     frames = ((image * 255).clamp(0, 255).byte().cpu().numpy() for image in images)
     _encode(path, frames, rate, sound, text)

@@ -4,6 +4,7 @@ from .api import ComfyExtension, host
 from .attention import PSALPatch, PSALReport
 from .attention_probe import AttentionProbe, AttentionReport, AttentionTemperature
 from .attention_uses import Reconstruct, SuperResolve
+from .clip_files import LoadClip, SaveClip
 from .colorization import GuidedColorization
 from .diffusion import DiffusionInpaint, IntervalInpaint, TrainDiffusion
 from .editing import Harmonise
@@ -68,6 +69,8 @@ NODES = [
     Stabilize,
     Unstabilize,
     FlowFill,
+    LoadClip,
+    SaveClip,
 ]
 
 

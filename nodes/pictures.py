@@ -107,7 +107,7 @@ class SaveImage(io.ComfyNode):
     def execute(cls, images, filename_prefix, format):
         from ..storage.pictures import FORMATS, write
 
-        text = cls._text()
+        text = text_of(cls.hidden)
         height, width = images.shape[1:3]
         folder, name, number = host.save_path(filename_prefix, width, height)
         subfolder = folder.relative_to(host.folder_of("output")).as_posix()
@@ -120,11 +120,11 @@ class SaveImage(io.ComfyNode):
             results.append(ui.SavedResult(file, where, io.FolderType.output))
         return io.NodeOutput(ui=ui.SavedImages(results))
 
-    @classmethod
-    def _text(cls) -> dict[str, str]:
-        """What ComfyUI's own SaveImage writes into a PNG: the prompt and the workflow, as JSON."""
-        if not host.writes_metadata() or not cls.hidden:
-            return {}
-        text = {"prompt": json.dumps(cls.hidden.prompt)} if cls.hidden.prompt else {}
-        extra = cls.hidden.extra_pnginfo or {}
-        return text | {key: json.dumps(value) for key, value in extra.items()}
+
+def text_of(hidden) -> dict[str, str]:
+    """What ComfyUI's own nodes write into a file: the prompt and the workflow, as JSON."""
+    if not host.writes_metadata() or not hidden:
+        return {}
+    text = {"prompt": json.dumps(hidden.prompt)} if hidden.prompt else {}
+    extra = hidden.extra_pnginfo or {}
+    return text | {key: json.dumps(value) for key, value in extra.items()}

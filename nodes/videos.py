@@ -128,7 +128,9 @@ def filled(
                 times.append(read.time)
                 yield frame(read.pixels), _next(masks)
             if next(masks, None) is not None and not _is_one(mask):
-                raise ValueError(f"the mask has more frames than the clip, which has {len(times)}")
+                raise ValueError(
+                    f"the mask has more frames than the clip, which has {reading.read}"
+                )
 
         def on_device(clip, hole, carried):
             progress.window = clip.shape[2]
@@ -203,7 +205,7 @@ class _Progress:
     window: those at work."""
 
     def __init__(self, frames: int | None):
-        self.frames, self.done, self.window = frames, 0, 1
+        self.frames, self.done, self.window, self.parts = frames, 0, 1, 0
         self.shown = convert.Progress()
 
     def __call__(self, step: "Step") -> None:
@@ -215,6 +217,7 @@ class _Progress:
         host.progress(self._parts(0), PARTS)
 
     def _parts(self, within: float) -> int:
-        """How much is done when `within` frames of the window are."""
-        total = max(self.frames or 0, self.done + self.window)
-        return int(PARTS * min((self.done + within) / total, 1))
+        """How much is done when `within` frames of the window are; it never falls."""
+        total = self.frames or self.done + self.window
+        self.parts = max(self.parts, int(PARTS * min((self.done + within) / total, 1)))
+        return self.parts

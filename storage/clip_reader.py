@@ -201,7 +201,7 @@ def _video(container, name: str, as_comfyui: bool) -> Reading:
         channels=4 if alpha else 3,
         bits=8 if as_comfyui else max(part.bits for part in parts),
         rate=Fraction(stream.average_rate) if stream.average_rate else None,
-        frames=stream.frames or None,
+        frames=stream.frames or round(_seconds(stream) * (stream.average_rate or 0)) or None,
         time_base=Fraction(stream.time_base) if stream.time_base else None,
         turned=turned,
         aspect=aspect,

@@ -8,11 +8,41 @@ from fractions import Fraction
 
 import numpy as np
 
-from .clip_reader import Source, name_of, opened_video
+from .clip_reader import Source, name_of, no_video, opened_video
 
 log = logging.getLogger(__name__)
 
+LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+
 Samples = tuple[np.ndarray, int]  # (channels, samples) float32, and samples in a second
+
+
+def read_samples(source: Source, start: Fraction, end: Fraction | None) -> Samples | None:
+    """What is heard of a video from `start` to `end`, in seconds; None if it is mute.
+
+    Of several tracks the first one. Raises ClipError if it cannot be read.
+    """
+    with opened_video(source) as container:
+        import av
+
+        if not container.streams.audio:
+            return None
+        stream = container.streams.audio[0]
+        layout = LAYOUTS.get(stream.layout.nb_channels, "stereo")
+        resampler = av.AudioResampler("fltp", layout, stream.sample_rate)
+        parts, at = [], 0
+        try:
+            for frame in container.decode(stream):
+                if not parts and frame.time is not None:
+                    at = round(frame.time * stream.sample_rate)
+                parts += [part.to_ndarray() for part in resampler.resample(frame)]
+        except av.error.FFmpegError as error:
+            raise no_video(source, error) from error
+    if not parts:
+        return None
+    first = max(round(start * stream.sample_rate) - at, 0)
+    last = None if end is None else max(round(end * stream.sample_rate) - at, 0)
+    return np.concatenate(parts, 1)[:, first:last], stream.sample_rate
 
 
 class CopiedSound:
@@ -23,18 +53,17 @@ class CopiedSound:
         self._input = self._opened.__enter__()
         self._output, self._tracks = output, {}
         for stream in self._input.streams.audio:
-            copied = stream.codec.canonical_name in output.supported_codecs
-            if copied:
-                track = output.add_stream_from_template(stream)
+            if stream.codec.canonical_name in output.supported_codecs:
+                self._tracks[stream.index] = output.add_stream_from_template(stream), None
             else:
-                track = output.add_stream(output.default_audio_codec, rate=stream.sample_rate)
+                track, resampler = _encoder(output, stream.sample_rate, stream.layout.nb_channels)
+                self._tracks[stream.index] = track, resampler
                 log.warning(
                     "the sound of %s is encoded anew, as %s: %s does not fit into such a file",
                     name_of(source),
-                    output.default_audio_codec,
+                    track.codec.canonical_name,
                     stream.codec.canonical_name,
                 )
-            self._tracks[stream.index] = track, copied
         self._packets = self._demuxed()
         self._next = next(self._packets, None)
 
@@ -49,22 +78,38 @@ class CopiedSound:
             self._next = next(self._packets, None)
 
     def _write(self, packet) -> None:
-        track, copied = self._tracks[packet.stream.index]
-        if not copied:
+        track, resampler = self._tracks[packet.stream.index]
+        if resampler is not None:
             for frame in packet.decode():
-                self._output.mux(track.encode(frame))
+                _encode(self._output, track, resampler, frame)
         elif packet.dts is not None:  # the last one, empty, ends the reading
             packet.stream = track
             self._output.mux(packet)
 
     def finish(self) -> None:
         self.until(None)
-        for track, copied in self._tracks.values():
-            if not copied:
+        for track, resampler in self._tracks.values():
+            if resampler is not None:
+                _encode(self._output, track, resampler, None)
                 self._output.mux(track.encode(None))
 
     def close(self) -> None:
         self._opened.__exit__(None, None, None)
+
+
+def _encoder(output, rate: int, channels: int) -> tuple:
+    """A new track, and what brings sound into its shape: AAC, or without loss where that fits."""
+    import av
+
+    codec = "flac" if output.format.name == "matroska" else "aac"
+    layout = LAYOUTS.get(channels, "stereo")
+    track = output.add_stream(codec, rate=rate, layout=layout)
+    return track, av.AudioResampler(track.format, layout, rate)
+
+
+def _encode(output, track, resampler, frame) -> None:
+    for part in resampler.resample(frame):
+        output.mux(track.encode(part))
 
 
 def _start(packet) -> Fraction:
@@ -80,30 +125,28 @@ class EncodedSound:
 
     def __init__(self, output, samples: Samples):
         waveform, self._rate = samples
-        channels = len(waveform)
-        if channels not in (1, 2):
-            raise ValueError(f"sound has 1 or 2 channels, not {channels}; mix it down first")
-        self._layout = "mono" if channels == 1 else "stereo"
+        if len(waveform) not in LAYOUTS:
+            told = ", ".join(map(str, LAYOUTS))
+            raise ValueError(f"sound has {told} channels, not {len(waveform)}; mix it down first")
         self._output, self._waveform, self._done = output, waveform.astype(np.float32), 0
-        self._track = output.add_stream(output.default_audio_codec, rate=self._rate)
+        self._track, self._resampler = _encoder(output, self._rate, len(waveform))
 
     def until(self, time: Fraction | None) -> None:
         """Write what is heard up to `time`, in seconds; None for all the rest."""
         import av
 
-        total = self._waveform.shape[1]
+        total, layout = self._waveform.shape[1], LAYOUTS[len(self._waveform)]
         while self._done < total and (time is None or self._done <= time * self._rate):
-            piece = self._waveform[:, self._done : self._done + self.PIECE]
-            frame = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(piece.T.reshape(1, -1)), "flt", self._layout
-            )
+            piece = np.ascontiguousarray(self._waveform[:, self._done : self._done + self.PIECE])
+            frame = av.AudioFrame.from_ndarray(piece, "fltp", layout)
             frame.sample_rate, frame.pts = self._rate, self._done
             frame.time_base = Fraction(1, self._rate)
-            self._output.mux(self._track.encode(frame))
+            _encode(self._output, self._track, self._resampler, frame)
             self._done += piece.shape[1]
 
     def finish(self) -> None:
         self.until(None)
+        _encode(self._output, self._track, self._resampler, None)
         self._output.mux(self._track.encode(None))
 
     def close(self) -> None:

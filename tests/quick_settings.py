@@ -45,6 +45,7 @@ QUICK = {
         *[f"Compare {name}.metrics=psnr" for name in ("patches", "diffusion", "interval")],
         "Compare refined.metrics=psnr,flip",
     ],
+    "edit_clip_without_loss": ["Settings.iterations=1", "Clip.frames=8", "Settings.levels=2"],
     "score_a_fill": ["Settings.metrics=psnr,ssim,flip,coherence"],
 }
 

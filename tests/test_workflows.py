@@ -12,6 +12,9 @@ from internal_methods.headless import host, run
 from internal_methods.headless.command import main
 from internal_methods.headless.run import descriptions, node_classes
 from internal_methods.headless.workflow import read
+from internal_methods.storage.clip_reader import opened
+from internal_methods.storage.clips import is_clip
+from internal_methods.storage.pictures import as_steps
 from quick_settings import quick
 
 FOLDER = Path(__file__).resolve().parents[1] / "workflows"
@@ -21,7 +24,7 @@ LIMIT = 8 * 10**6  # bytes of pictures that the pack may bring
 
 # class -> the input that names a file
 LOADERS = dict.fromkeys(("LoadImage", "LoadImageMask", "InternalLoadImage"), "image")
-LOADERS |= {"LoadVideo": "file", "InternalLoadModel": "name"}
+LOADERS |= {"LoadVideo": "file", "InternalLoadClip": "file", "InternalLoadModel": "name"}
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +85,21 @@ def test_a_workflow_runs(path, tmp_path, monkeypatch, capsys):
     report = json.loads(capsys.readouterr().out)
     [result] = [output for output in report["outputs"] if output["node"] == "Result"]
     for file in result["files"]:
-        with Image.open(file) as picture:
-            low, high = picture.convert("L").getextrema()
+        for low, high in extremes(Path(file)):
             assert high - low > 50  # a picture, not an empty one
     assert len(report["nodes"]) == len(node_titles(path))
+
+
+def extremes(file: Path):
+    """The darkest and the lightest value, of 255, of the picture or of every frame in a file."""
+    if is_clip(file):
+        with opened(file) as reading:
+            for frame in reading:
+                pixels = as_steps(frame.pixels, 8)
+                yield int(pixels.min()), int(pixels.max())
+        return
+    with Image.open(file) as picture:
+        yield picture.convert("L").getextrema()
 
 
 def node_titles(path) -> list[str]:

@@ -1,7 +1,10 @@
 """The stand-ins for ComfyUI's video nodes; tests/comfyui compares them with the real ones."""
 
+import av
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from internal_methods.headless import core_video, host
 from internal_methods.storage.clip_reader import ClipError
@@ -42,3 +45,87 @@ def test_a_broken_file_is_told_by_its_name(folder):
     (folder / "a.mp4").write_bytes(b"0" * 1000)
     with pytest.raises(ClipError, match=r"a\.mp4"):
         components("a.mp4")
+
+
+def pictures(count: int = 4) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (count, 16, 20, 3), dtype=np.uint8)
+
+
+def saved(video, prefix: str = "out/a", format: str = "auto", codec: str = "auto", hidden=None):
+    """The path of what Save Video writes."""
+    node = core_video.SaveVideo.PREPARE_CLASS_CLONE(hidden or {})
+    shown = node.execute(video, prefix, format, codec).ui.as_dict()
+    [file] = shown["images"]
+    assert shown["animated"] == (True,)
+    return host.folder_of(file["type"]) / file["subfolder"] / file["filename"]
+
+
+def packets(path) -> list[tuple[str, bytes]]:
+    with av.open(str(path)) as container:
+        return [(packet.stream.type, bytes(packet)) for packet in container.demux() if packet.size]
+
+
+def test_a_file_is_saved_packet_by_packet_with_the_workflow(folder):
+    wave = np.linspace(-1, 1, 4000, dtype=np.float32)[None]
+    write_video(folder / "a.mp4", pictures(), "libx264", "yuv420p", sound=wave)
+    [video] = core_video.LoadVideo.execute("a.mp4")
+    hidden = {"PROMPT": {"1": {}}, "EXTRA_PNGINFO": {"workflow": {"nodes": []}}}
+    path = saved(video, hidden=hidden)
+    assert path == folder / "out" / "out" / "a_00001_.mp4"
+    assert sorted(packets(path)) == sorted(packets(folder / "a.mp4"))
+    with av.open(str(path)) as container:
+        assert container.metadata["prompt"] == '{"1": {}}'
+        assert container.metadata["workflow"] == '{"nodes": []}'
+    assert saved(video).name == "a_00002_.mp4"
+
+
+def test_another_codec_is_encoded_from_the_frames(folder):
+    smooth = np.ascontiguousarray(pictures()[:, :1, :1].repeat(16, 1).repeat(20, 2))
+    write_video(folder / "a.mkv", smooth, rate=12)
+    [video] = core_video.LoadVideo.execute("a.mkv")
+    with av.open(str(saved(video, codec="h264"))) as container:
+        assert container.streams.video[0].codec.name == "h264"
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        assert container.streams.video[0].average_rate == 12
+    assert np.abs(np.asarray(frames, int) - smooth).max() < 6
+
+
+def test_a_folder_of_pictures_is_a_clip(folder):
+    (folder / "shot").mkdir()
+    for number, picture in enumerate(pictures()):
+        Image.fromarray(picture).save(folder / "shot" / f"{number}.png")
+    assert core_video.LoadVideo.validate_inputs("shot") is True
+    images, audio, _ = components("shot")
+    assert np.array_equal(images.mul(255).round().byte().numpy(), pictures()) and audio is None
+    [video] = core_video.LoadVideo.execute(str(folder / "shot"))
+    with av.open(str(saved(video))) as container:
+        assert container.streams.video[0].average_rate == 24
+        assert len(list(container.decode(video=0))) == 4
+
+
+def test_frames_and_sound_become_a_video(folder):
+    images = torch.from_numpy(pictures(24)) / 255
+    audio = {"waveform": torch.rand(1, 1, 48000) - 0.5, "sample_rate": 16000}
+    [video] = core_video.CreateVideo.execute(images, 12.0, audio)
+    assert core_video.GetVideoComponents.execute(video)[0] is images
+    frames, sound, fps = components(str(saved(video)))
+    assert frames.shape == images.shape and fps == 12
+    seconds = sound["waveform"].shape[-1] / sound["sample_rate"]
+    assert sound["sample_rate"] == 16000 and seconds == pytest.approx(2, abs=0.2)  # not 3
+
+
+def test_nothing_is_left_where_saving_fails(folder):
+    path = write_video(folder / "a.mkv", pictures(60))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    [video] = core_video.LoadVideo.execute("a.mkv")
+    with pytest.raises(ClipError, match="breaks off"):
+        saved(video, codec="h264")
+    assert not list((folder / "out" / "out").iterdir())
+
+
+def test_what_only_passes_is_gone_after_the_run(tmp_path):
+    with host.hosting(host.Host(output=tmp_path)):
+        path = host.passing_file(".mp4")
+        path.write_bytes(b"something")
+        assert path.parent == tmp_path / "temp" and host.passing_file(".mp4") != path
+    assert not list((tmp_path / "temp").iterdir())

@@ -10,7 +10,10 @@ from internal_methods.nodes import NODES
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMISED = json.loads(Path(__file__).with_name("promised.json").read_text(encoding="utf-8"))
-FILES = {("InternalLoadModel", "name")}  # a choice of what there is, which may be nothing
+FILES = {
+    ("InternalLoadModel", "name"),
+    ("InternalLoadClip", "file"),
+}  # a choice of what there is, which may be nothing
 INFO = {node.GET_SCHEMA().node_id: node.GET_NODE_INFO_V1() for node in NODES}
 
 
