@@ -19,6 +19,7 @@ from .sample_metrics import Diversity, SingleImageScore
 from .sample_statistics import SampleStatistics
 from .self_test import SelfTest
 from .tiling import MakeTileable, Tileability
+from .video_diffusion import DynamicTexture, IntervalTrainAndSampleVideo
 from .video_metrics import VideoCompare
 
 NODES = [
@@ -54,6 +55,8 @@ NODES = [
     DiffusionInpaint,
     IntervalInpaint,
     SampleStatistics,
+    IntervalTrainAndSampleVideo,
+    DynamicTexture,
     SaveModel,
     LoadModel,
     ModelInfo,
