@@ -21,6 +21,7 @@ from .sample_statistics import SampleStatistics
 from .self_test import SelfTest
 from .tiling import MakeTileable, Tileability
 from .video import RemoveFromVideo, RemoveFromVideoFile
+from .video_diffusion import DynamicTexture, IntervalTrainAndSampleVideo
 from .video_metrics import VideoCompare
 from .video_motion import FlowFill, Stabilize, Unstabilize
 from .video_patches import PatchInpaintVideo
@@ -59,6 +60,8 @@ NODES = [
     DiffusionInpaint,
     IntervalInpaint,
     SampleStatistics,
+    IntervalTrainAndSampleVideo,
+    DynamicTexture,
     SaveModel,
     LoadModel,
     ModelInfo,

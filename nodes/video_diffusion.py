@@ -22,8 +22,7 @@ def _course_inputs(intervals: int, common: float, asked: int) -> list:
             max=1000,
             tooltip=(
                 "Parts that the 1000 noise levels are cut into; the network is trained for one "
-                "after the other. The thesis has 20, and thousands of steps for each. 1 trains "
-                "all levels at once: raise asked then."
+                "after the other. 1 trains all levels at once: raise asked then."
             ),
         ),
         io.Float.Input(
@@ -34,7 +33,7 @@ def _course_inputs(intervals: int, common: float, asked: int) -> list:
             step=0.05,
             tooltip=(
                 "Share of the training in which all noise levels are learnt, before the first "
-                "interval. 0, as in the thesis, needs thousands of steps for each interval."
+                "interval; the thesis has none."
             ),
         ),
         io.Int.Input(
@@ -75,7 +74,7 @@ class IntervalTrainAndSampleVideo(io.ComfyNode):
                     "image", tooltip="The clip: a batch of its frames; an alpha is filled too."
                 ),
                 io.Mask.Input("mask", tooltip=VIDEO_MASK_TOOLTIP),
-                *_course_inputs(intervals=5, common=0.75, asked=20),
+                *_course_inputs(intervals=20, common=0.0, asked=5),
                 *asked_for.budget_inputs(2000),
                 io.Combo.Input(
                     "masks",
@@ -225,7 +224,7 @@ class DynamicTexture(io.ComfyNode):
                         "which takes longer, and the size is that of the clip."
                     ),
                 ),
-                *_course_inputs(intervals=5, common=0.75, asked=20),
+                *_course_inputs(intervals=20, common=0.0, asked=5),
                 *asked_for.budget_inputs(2000),
                 *asked_for.clip_learning_inputs(),
                 io.Mask.Input(

@@ -168,6 +168,7 @@ def trained_through(
         trainer.levels = parts[number]
         run.until(course.common + (1 - course.common) * (number + 1) / len(parts))
         if kept is not None:
+            trainer.read_losses()
             kept(of_interval(model(), parts[number]))
         run.keep()
         net, poll = trainer.averaged(), run.progress.poll

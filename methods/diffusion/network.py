@@ -23,7 +23,7 @@ class UNet(nn.Module):
 
     def __init__(self, settings: NetworkSettings, generator: Generator):
         super().__init__()
-        self.settings = settings
+        self.settings, self.loops = settings, False
         width, axes = settings.width, settings.axes
         self.layout = torch.channels_last if axes == 2 else torch.channels_last_3d
 
@@ -62,18 +62,35 @@ class UNet(nn.Module):
             assert known is not None and mask is not None
             given += [known, mask]
         joined = torch.cat(given, 1).contiguous(memory_format=self.layout)
-        features = relu(self.first(joined))
+        features = relu(self._convolved(self.first, joined))
         skips = []
         hole = mask if self.settings.conditional else None
         for depth, pair in enumerate(self.down):
-            features = self._attended(depth, _twice(pair, features), hole)
+            features = self._attended(depth, self._twice(pair, features), hole)
             skips.append(features)
             features = self._halved(features)
-        features = self._attended(len(self.down), _twice(self.middle, features), hole)
+        features = self._attended(len(self.down), self._twice(self.middle, features), hole)
         for pair in self.up:
             features = self._doubled(features)
-            features = _twice(pair, torch.cat([features, skips.pop()], 1))
-        return self.last(features)
+            features = self._twice(pair, torch.cat([features, skips.pop()], 1))
+        return self._convolved(self.last, features)
+
+    def go_round(self) -> None:
+        """From now on the frame before the first is the last one: clips are loops."""
+        self.loops = True
+        for part in self.modules():
+            if isinstance(part, nn.Conv3d):
+                part.padding = (0, 1, 1)
+
+    def _convolved(self, convolution: nn.Module, features: Tensor) -> Tensor:
+        if self.loops:
+            features = torch.cat([features[:, :, -1:], features, features[:, :, :1]], 2)
+        return convolution(features)
+
+    def _twice(self, pair, features: Tensor) -> Tensor:
+        for convolution in pair:
+            features = relu(self._convolved(convolution, features))
+        return features
 
     def _halved(self, features: Tensor) -> Tensor:
         return max_pool2d(features, 2) if features.dim() == 4 else max_pool3d(features, (1, 2, 2))
@@ -103,8 +120,3 @@ def code(level: Tensor) -> Tensor:
     rates = torch.exp(torch.arange(half, device=level.device) * (-math.log(BASE) / (half - 1)))
     angle = level.float()[:, None] * rates
     return torch.cat([angle.sin(), angle.cos()], 1)
-
-
-def _twice(pair, features: Tensor) -> Tensor:
-    first, second = pair
-    return relu(second(relu(first(features))))

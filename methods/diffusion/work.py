@@ -6,6 +6,7 @@ bounded, and a callback is heard often. Noise is drawn from the seed, the number
 noise level and the place.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -29,10 +30,7 @@ Box = tuple[slice, ...]
 
 @dataclass(frozen=True)
 class Tile:
-    """Places in the working part: `inner` is wanted, `outer` is what it sees.
-
-    In a clip that goes round, `outer` may begin before its first frame and end after its last.
-    """
+    """Places in the working part: `inner` is wanted, `outer` is what it sees."""
 
     inner: Box
     outer: Box
@@ -48,18 +46,7 @@ class Tile:
     @property
     def pixels(self) -> int:
         """That the network is given."""
-        return _volume(self.outer)
-
-    def seen(self, values: Tensor) -> Tensor:
-        """What of (n, c, [T,] H, W) lies in `outer`."""
-        box = self.outer
-        for axis, (part, side) in enumerate(zip(box, values.shape[2:], strict=True), start=2):
-            if part.start < 0 or part.stop > side:
-                places = torch.arange(part.start, part.stop, device=values.device) % side
-                values = values.index_select(axis, places)
-            else:
-                values = values.narrow(axis, part.start, part.stop - part.start)
-        return values
+        return math.prod(part.stop - part.start for part in self.outer)
 
 
 @dataclass(frozen=True)
@@ -68,7 +55,8 @@ class Work:
 
     Sides that the network's poolings do not divide are continued by their mirror image, holes too.
     known: (1, C, [t,] h, w), 0 in the hole. hole: (1, 1, [t,] h, w) bool. start: as known, or None.
-    places: int64, for each axis the places in the whole. scale: of the values.
+    places: int64, for each axis the places in the whole. scale: of the values. loop: the frames of
+    the clip go round.
     """
 
     known: Tensor
@@ -77,6 +65,7 @@ class Work:
     places: tuple[Tensor, ...]
     scale: Scale
     tiles: list[Tile]
+    loop: bool = False
 
     @classmethod
     def of(cls, model: TrainedModel, image: Tensor, hole: Tensor, start: Tensor | None):
@@ -111,7 +100,7 @@ class Work:
         known = torch.zeros(1, network.channels, *sides, device=device)
         places = tuple(torch.arange(side, device=device) for side in sides)
         tiles = _tiles(hole, network.reach, network, loop)
-        return cls(known, hole, None, places, model.scale, tiles)
+        return cls(known, hole, None, places, model.scale, tiles, loop)
 
     @property
     def pixels(self) -> int:
@@ -137,20 +126,22 @@ def tiled(work: Work, net: UNet, training: TrainingSettings, poll: Poll) -> Deno
 
     poll: called before every tile, and for clips, whose tiles are large, before every convolution.
     """
+    if work.loop:
+        net.go_round()
     if net.settings.axes == 3:
         for part in net.modules():
             if isinstance(part, nn.Conv3d):
                 part.register_forward_pre_hook(lambda *_: poll())
     hidden, denoisers = work.hole.float(), []
     for tile in work.tiles:
-        known, unknown = (tile.seen(each) for each in (work.known, hidden))
+        known, unknown = (each[(..., *tile.outer)] for each in (work.known, hidden))
         denoisers.append(denoiser(net, training, known, unknown))
 
     def denoise(x: Tensor, t: int) -> Tensor:
         x0 = torch.zeros_like(x)
         for tile, one in zip(work.tiles, denoisers, strict=True):
             poll()
-            x0[(..., *tile.inner)] = one(tile.seen(x), t)[(..., *tile.within)]
+            x0[(..., *tile.inner)] = one(x[(..., *tile.outer)], t)[(..., *tile.within)]
         return x0
 
     def one_by_one(x: Tensor, t: int) -> Tensor:
@@ -228,9 +219,6 @@ def _tiles(
         if not bool(here.any()):
             continue
         outer = _seen(here, margins, network.multiples)
-        if loop:
-            first, last = part[0].start - margins[0], part[0].stop + margins[0]
-            outer = (slice(first, last), *outer[1:])
         tiles.append(Tile(_box(here), outer))
     return tiles
 
@@ -239,34 +227,43 @@ def _parts(hole: Tensor, margins: Sequence[int], loop: bool) -> list[list[slice]
     """Equal parts of the hole's box along each axis: in pictures none is longer than a tile, in
     clips they are as large as fit."""
     whole = _box(hole)
-    lengths = [part.stop - part.start for part in whole]
-    counts = [-(-length // TILE) for length in lengths]
     if len(whole) == 3:
-        counts = _cuts(lengths, hole.shape[2:], margins, loop)
-    return [
-        [
-            slice(part.start + length * i // count, part.start + length * (i + 1) // count)
-            for i in range(count)
-        ]
-        for part, length, count in zip(whole, lengths, counts, strict=True)
-    ]
+        counts = _cuts(whole, hole.shape[2:], margins, loop)
+    else:
+        counts = [-(-(part.stop - part.start) // TILE) for part in whole]
+    return [_equal(part, count) for part, count in zip(whole, counts, strict=True)]
 
 
-def _cuts(
-    lengths: Sequence[int], size: Sequence[int], margins: Sequence[int], loop: bool
-) -> list[int]:
-    """Parts of a clip's hole along each axis; the one that is longest in margins is cut first."""
+def _equal(part: slice, count: int) -> list[slice]:
+    length = part.stop - part.start
+    ends = [part.start + length * i // count for i in range(count + 1)]
+    return [slice(low, high) for low, high in zip(ends, ends[1:], strict=False)]
+
+
+def _cuts(whole: Box, size: Sequence[int], margins: Sequence[int], loop: bool) -> list[int]:
+    """Into how many parts a clip's hole is cut along each axis: those that cost least, none of them
+    smaller than its margin, for then most of a tile would be surroundings. A loop stays whole in
+    time."""
+
+    def outer(axis: int, count: int) -> list[int]:
+        margin, parts = margins[axis], _equal(whole[axis], count)
+        return [min(p.stop + margin, size[axis]) - max(p.start - margin, 0) for p in parts]
+
+    def largest(counts: Sequence[int]) -> int:
+        return math.prod(max(outer(axis, count)) for axis, count in enumerate(counts))
+
+    def work(counts: Sequence[int]) -> int:
+        return math.prod(sum(outer(axis, count)) for axis, count in enumerate(counts))
+
     counts = [1, 1, 1]
-    while True:
-        sides = [-(-length // count) for length, count in zip(lengths, counts, strict=True)]
-        outer = [side + 2 * margin for side, margin in zip(sides, margins, strict=True)]
-        frames = outer[0] if loop else min(outer[0], size[0])
-        longest = max(range(3), key=lambda axis: sides[axis] / margins[axis])
-        fits = frames * min(outer[1], size[1]) * min(outer[2], size[2]) <= VOXELS
-        if fits or sides[longest] <= margins[longest]:  # smaller, they were surroundings mostly
-            return counts
-        counts[longest] += 1
-
-
-def _volume(box: Box) -> int:
-    return torch.Size([part.stop - part.start for part in box]).numel()
+    while largest(counts) > VOXELS:
+        options = [
+            [count + (other == axis) for other, count in enumerate(counts)]
+            for axis, part in enumerate(whole)
+            if (part.stop - part.start) // (counts[axis] + 1) >= margins[axis]
+            and not (loop and axis == 0)
+        ]
+        if not options:
+            break
+        counts = min(options, key=work)
+    return counts

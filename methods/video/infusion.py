@@ -30,7 +30,7 @@ def infusion(
     intervals: int = 20,
     steps: int | None = 2000,
     seconds: float | None = None,
-    common: float = 0.5,
+    common: float = 0.0,
     asked: int = 5,
     count: int = 1,
     seed: int = 0,
@@ -66,8 +66,8 @@ def infusion(
     or not; limited by time it does not.
     Raises ValueError for shapes that do not fit, a clip without anything to learn from, a network
     for pictures, and a loss that is NaN.
-    Differs from the thesis: a share of common training, a few of the levels of an interval asked, a
-    learning rate twenty times as high that falls, a running average of the weights, bfloat16.
+    Differs from the thesis: few of the levels of an interval are asked, a learning rate that is
+    twenty times as high and falls, a running average of the weights, bfloat16.
     """
     network, training = clip_settings(clip, network, training)
     _check(clip, mask, start)
