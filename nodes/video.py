@@ -142,8 +142,8 @@ class RemoveFromVideoFile(io.ComfyNode):
                     options=FORMATS,
                     default="h264",
                     tooltip=(
-                        "h264: an MP4 for viewing. ffv1, ffv1_16: lossless, with 8 or 16 bits; what "
-                        "is outside the mask stays to the bit. prores: for editing programs."
+                        "h264: an MP4 for viewing. ffv1, ffv1_16: lossless, with 8 or 16 bits; "
+                        "what is outside the mask stays to the bit. prores: for editing programs."
                     ),
                 ),
                 io.Mask.Input("mask", optional=True, tooltip=MASK_TOOLTIP),
