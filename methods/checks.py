@@ -94,22 +94,6 @@ def check_clip_mask(mask: Tensor, name: str, clip: Tensor) -> None:
         raise ValueError(f"{name} is {by(mask.shape[3:])}, the clip {by(size)}; resize one of them")
 
 
-def check_clip_mask(mask: Tensor, name: str, clip: Tensor) -> None:
-    """Raise ValueError unless `mask` is (B or 1, 1, T or 1, H, W) of a clip (B, C, T, H, W)."""
-    batch, _, frames, *size = clip.shape
-    if mask.dim() != 5 or mask.shape[1] != 1 or mask.shape[0] not in (1, batch):
-        raise ValueError(
-            f"{name} has shape {tuple(mask.shape)}, expected ({batch}, 1, {frames} or 1, "
-            f"{size[0]}, {size[1]})"
-        )
-    if mask.shape[2] not in (1, frames):
-        raise ValueError(
-            f"{name} has {mask.shape[2]} frames, the clip {frames}; give one for all, or as many"
-        )
-    if list(mask.shape[3:]) != size:
-        raise ValueError(f"{name} is {by(mask.shape[3:])}, the clip {by(size)}; resize one of them")
-
-
 def check_scales(name: str, size: tuple[int, int], scales: int, patch_size: int) -> None:
     """Raise ValueError unless a patch fits at the coarsest of `scales` halved sizes."""
     side = min(size)

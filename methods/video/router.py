@@ -155,9 +155,7 @@ class _Way:
         engines = torch.full(hole.shape, KNOWN, dtype=torch.int8, device=clip.device)
         made, rest = clip, hole
         if self._may_move(clip):
-            moved, left, confidence = flow_fill(
-                clip, hole.float(), callback=told.part(0, MOVED)
-            )
+            moved, left, confidence = flow_fill(clip, hole.float(), callback=told.part(0, MOVED))
             taken = self._taken(hole, left > 0, confidence)
             made = torch.where(taken, moved, clip)
             engines[taken] = ENGINES.index("flow")
