@@ -38,7 +38,7 @@ SIDE = 512
 HOLES = {"plaster": (206, 206), "grass": (206, 206), "bricks": (60, 330), "earth": (206, 206)}
 HOLES |= {"mosaic": (71, 71)}
 HOLE = {"budget": 100, "near": 114}
-STEPS = {0.0: (125, 250, 500, 1000, 2000), 1.0: (125, 250, 500)}  # even, near the hole
+STEPS = {1.0: (500, 1000, 2000), 0.0: (1000, 2000, 4000, 8000)}  # near the hole, evenly
 SEEDS = (0, 1, 2)
 
 
