@@ -198,7 +198,7 @@ def _save_file(path: Path, source: clip_reader.Source, format: str, codec: str, 
     sound = None if _is_folder(source) else clips.sound(source)
     with clip_reader.opened(source, as_comfyui=True) as reading:
         frames = (as_steps(frame.pixels, 8) for frame in reading)
-        _encode(path, frames, reading.about.rate or RATE, sound, text)
+        _encode(path, frames, reading.about.frames, reading.about.rate or RATE, sound, text)
 
 
 def _copy(path: Path, container, text: dict) -> None:
@@ -219,20 +219,23 @@ def _copy(path: Path, container, text: dict) -> None:
 
 
 def _save_components(path: Path, components: VideoComponents, text: dict) -> None:
-    images, rate, sound = components.images, components.frame_rate, None
+    images, sound = components.images, None
     if components.audio:
-        waveform, samples = components.audio["waveform"], int(components.audio["sample_rate"])
-        waveform = waveform[0, :, : math.ceil(samples / rate * len(images))]
-        if len(waveform) == 1:  # ComfyUI's encoder is given two channels, each as loud as half
-            waveform = waveform.repeat(2, 1) * math.sqrt(0.5)
-        sound = waveform.float().cpu().numpy(), samples
+        waveform = components.audio["waveform"][0].float().cpu().numpy()
+        sound = waveform, int(components.audio["sample_rate"])
     frames = ((image * 255).clamp(0, 255).byte().cpu().numpy() for image in images)
-    _encode(path, frames, rate, sound, text)
+    _encode(path, frames, len(images), components.frame_rate, sound, text)
 
 
-def _encode(path: Path, frames: Iterator, rate: Fraction, sound, text: dict) -> None:
-    """As ComfyUI does it, from frames of 8 bits."""
+def _encode(path: Path, frames: Iterator, count: int | None, rate: Fraction, sound, text) -> None:
+    """As ComfyUI does it, from `count` frames of 8 bits."""
     rate = Fraction(round(rate * 1000), 1000)
+    if sound is not None:
+        waveform, samples = sound
+        waveform = waveform[:, : math.ceil(samples / rate * count)] if count else waveform
+        if len(waveform) == 1:  # ComfyUI's encoder makes two channels of it, each of half the power
+            waveform = waveform.repeat(2, 0) * math.sqrt(0.5)
+        sound = waveform, samples
     with writing(path, ENCODER, rate=rate, colours=Colours(2), sound=sound, text=text) as output:
         for frame in frames:
             output.add(frame)

@@ -1,6 +1,8 @@
 """Clips come and go at their full depth, in memory and as streams."""
 
 import json
+import subprocess
+import sys
 from fractions import Fraction
 
 import av
@@ -237,3 +239,47 @@ def test_the_sound_goes_along(folder):
         with av.open(str(path)) as container:
             kinds.append([bytes(p) for p in container.demux(container.streams.audio[0]) if p.size])
     assert kinds[0] == kinds[1] and kinds[0]
+
+
+KILLED = """
+import os, signal, sys, torch
+from pathlib import Path
+from internal_methods.headless import host
+from internal_methods.nodes import videos
+from internal_methods.nodes.api import InputImpl
+
+folder, at = Path(sys.argv[1]), int(sys.argv[2])
+host._user_data = lambda: folder / "data"
+calls = []
+
+def process(clip, mask, carried, callback):
+    calls.append(1)
+    if len(calls) == at:
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+    return torch.where(mask > 0, clip.mean((-1, -2), keepdim=True), clip), None
+
+mask = torch.zeros(1, 16, 20)
+mask[:, 4:9, 6:13] = 1
+with host.hosting(host.Host(output=folder / "out")):
+    made = videos.filled(
+        InputImpl.VideoFromFile(str(folder / "a.mkv")), mask, process, settings=None,
+        device=torch.device("cpu"), length=5, overlap=2, format="h264",
+    )
+    (folder / f"{at}.mp4").write_bytes(Path(made.file).read_bytes())
+print(len(calls))
+"""
+
+
+def test_a_run_that_is_killed_goes_on_with_the_same_bytes(folder):
+    write_video(folder / "a.mkv", noise(14).mul(255).byte().numpy(), rate=5)
+
+    def run(at: int):
+        command = [sys.executable, "-c", KILLED, str(folder), str(at)]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    killed = run(3)
+    assert killed.returncode and not killed.stdout
+    again = run(99)
+    assert again.stdout.strip() == "2", again.stderr  # of four windows two were kept
+    assert run(98).stdout.strip() == "4"
+    assert (folder / "99.mp4").read_bytes() == (folder / "98.mp4").read_bytes()
