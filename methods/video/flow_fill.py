@@ -130,7 +130,7 @@ def _fill_frame(
     around = read_cells(sources.change(t)[..., None], points)[:, 0]
     error = np.maximum(error, around - noise)
     found = np.isfinite(error)
-    frame = frame_of(sources.clip, sources.index, t)
+    frame = frame_of(sources.clip, sources.index, t).copy()
     known = sources.hidden(t) == 0
     known[y[found], x[found]] = True
     frame[y, x] = values

@@ -8,7 +8,8 @@ from ..motion import luma
 
 
 def frame_of(clip: Tensor, index: int, t: int) -> np.ndarray:
-    """Frame t of a clip (B, C, T, H, W), or its only frame, as (H, W, C) float32."""
+    """Frame t of a clip (B, C, T, H, W), or its only frame, as (H, W, C) float32; it may be the
+    clip's own memory."""
     frame = clip[index % len(clip), :, min(t, clip.shape[2] - 1)]
     return np.ascontiguousarray(frame.detach().movedim(0, -1).float().cpu().numpy())
 

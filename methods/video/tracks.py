@@ -22,6 +22,11 @@ FEWEST = 30  # points of the band that have to be seen to say anything
 GOOD = 0.03  # error, of a range of 1, with which a track is at its end
 MORE = 6  # frames that a track looks further, after the first find, for a better one
 UNEVEN = 0.04  # brightness may change by so much more or less in one place than over the whole
+FULL = 8  # points of the band that a block needs to say how bright it is
+FEWEST_BLOCKS = 12  # to say how much contrast there is
+FAINT = 0.01  # contrast that says nothing
+CHANCE = 0.015  # change of contrast that blocks show by chance
+STRONGEST = 1.4  # change of contrast that is followed
 UNKNOWN = 0.15  # error taken where nothing around the hole could be compared
 
 
@@ -157,14 +162,14 @@ def follow(
         seen = sources.can_be_read(at, s)
         if seen.any():
             chosen, places = number[seen], at[seen]
-            shift, misfit = _compared(sources, s, colours, beside, blocks)
+            gain, shift, misfit = _compared(sources, s, colours, beside, blocks)
             error = read_cells(sources.change(s)[..., None], places)[:, 0]
             error = np.maximum(error, blocks.read(misfit, chosen)[:, 0])
             error = np.maximum(error - noise, 0)
             better = error < finds.error[chosen]
             chosen, places = chosen[better], places[better]
-            finds.values[chosen] = read(sources.planes(s), places, lanczos=True)
-            finds.values[chosen] += blocks.read(shift, chosen)
+            values = read(sources.planes(s), places, lanczos=True)
+            finds.values[chosen] = gain * values + blocks.read(shift, chosen)
             finds.error[chosen], finds.age[chosen] = error[better], abs(s - t)
             finds.trust[chosen] = trust[seen][better]
         found = np.isfinite(finds.error[number])
@@ -197,6 +202,22 @@ class Blocks:
             mean.reshape(*self.shape, -1).astype(np.float32), sure.astype(np.float32)
         )
 
+    def gain(self, colours: np.ndarray, there: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        """(C,): how much more contrast the band has in `colours` than in `there`, (M, C) each, as
+        far as whole blocks say; 1 where they say nothing."""
+        cells = self.shape[0] * self.shape[1]
+        mass = np.bincount(self.of_band, seen, cells)
+        full = mass >= FULL
+        if full.sum() < FEWEST_BLOCKS:
+            return np.ones(colours.shape[1])
+        spread = []
+        for values in (colours, there):
+            sums = np.stack([np.bincount(self.of_band, seen * v, cells) for v in values.T], 1)
+            spread.append((sums[full] / mass[full, None]).std(0))
+        ratio = (spread[0] + FAINT) / (spread[1] + FAINT)
+        certain = np.maximum(np.abs(ratio - 1) - CHANCE, 0) * np.sign(ratio - 1)
+        return (1 + certain).clip(1 / STRONGEST, STRONGEST)
+
     def read(self, means: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         """(N, C) at the chosen ones of the hole's points."""
         return read_cells(means, self.points[chosen] - self.origin.astype(np.float32), BLOCK)
@@ -204,15 +225,17 @@ class Blocks:
 
 def _compared(
     sources: Sources, s: int, colours: np.ndarray, beside: np.ndarray, blocks: Blocks
-) -> tuple[np.ndarray, np.ndarray]:
-    """How much brighter frame t is than frame s around the hole, (h, w, C), and how far they are
-    apart apart from that, (h, w, 1), mean squares; over blocks."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What turns the colours of frame s into those of frame t around the hole, gain (C,) and, over
+    blocks, shift (h, w, C); and how far they are apart then, (h, w, 1), mean squares."""
     channels = colours.shape[1]
     seen = sources.can_be_read(beside, s)
     if seen.sum() < FEWEST:
         unknown = np.full((*blocks.shape, 1), UNKNOWN**2, np.float32)
-        return np.zeros((*blocks.shape, channels), np.float32), unknown
-    apart = colours - read(sources.planes(s), beside, lanczos=True)
+        return np.ones(channels), np.zeros((*blocks.shape, channels), np.float32), unknown
+    there = read(sources.planes(s), beside, lanczos=True)
+    gain = blocks.gain(colours, there, seen)
+    apart = colours - gain * there
     middle = np.median(apart[seen], axis=0)
     spread = np.abs(apart - middle).mean(1)
     usual = 1.5 * np.median(spread[seen]) + 1e-3
@@ -221,4 +244,4 @@ def _compared(
     shift = blocks.means(apart - overall, weight).clip(-UNEVEN, UNEVEN) + overall
     rest = apart - shift.reshape(-1, channels)[blocks.of_band]
     misfit = blocks.means((rest**2).mean(1, keepdims=True), seen.astype(np.float32))
-    return shift.astype(np.float32), misfit
+    return gain, shift.astype(np.float32), misfit
