@@ -131,6 +131,8 @@ def fill_by_intervals(
     holes = check_training(image, mask, network, None)
     if not (network.noisy and network.conditional):
         raise ValueError("interval training needs a network that sees noise and holes")
+    if not bool(holes.any()):
+        raise ValueError("the mask is empty: there is nothing to fill")
     with torch.inference_mode(False), torch.enable_grad():
         picture, holes = image.detach().clone().float(), holes.clone()
         share = mask.detach().clone().expand_as(holes)

@@ -42,6 +42,25 @@ def test_in_a_small_picture_what_is_in_the_hole_is_zero_and_not_learnt_from():
     assert bool((batch.learnt == 0).any())
 
 
+def test_windows_of_a_clip_are_cut_from_it():
+    clip = torch.arange(9 * 24 * 32, dtype=torch.float32).view(1, 1, 9, 24, 32)
+    hole = torch.zeros(1, 1, 9, 24, 32)
+    hole[:, :, 4:, 10:14, 20:24] = 1
+    windows = Windows(clip, hole, TrainingSettings(window=16, batch=64), (4, 8, 16))
+    assert windows.avoids_hole
+    batch = windows.draw(Generator().manual_seed(0))
+    starts = set()
+    for clean in batch.clean:
+        frame, rest = divmod(int(clean[0, 0, 0, 0]), 24 * 32)
+        top, left = divmod(rest, 32)
+        cut = (slice(frame, frame + 4), slice(top, top + 8), slice(left, left + 16))
+        assert torch.equal(clean[0], clip[0, 0][cut]) and not hole[0, 0][cut].any()
+        starts.add(frame)
+    assert starts == set(range(6))
+    assert batch.hidden.shape == batch.learnt.shape == (64, 1, 4, 8, 16)
+    assert batch.hidden.dtype == batch.clean.dtype
+
+
 def test_hidden_pieces_have_the_shape_of_the_hole():
     hole = holes(64, 80, slice(20, 40), slice(30, 50))
     settings = TrainingSettings(window=16, batch=64, masks="hole")

@@ -174,6 +174,7 @@ def test_what_does_not_fit_is_said_in_words():
         ((image.repeat(2, 1, 1, 1, 1), mask), "batch of 2"),
         ((image[:, :, 0], mask), "expected .B, C, T, H, W."),
         ((image, torch.ones_like(mask)), "nothing is left"),
+        ((image, torch.zeros_like(mask)), "nothing to fill"),
     ):
         with pytest.raises(ValueError, match=told):
             infusion(*given, steps=1, **TOLD)
