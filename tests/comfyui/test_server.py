@@ -77,7 +77,8 @@ def test_nodes_are_described_as_our_own_listing_describes_them(described, listed
         for description in (ours, theirs):
             del description["python_module"]  # ComfyUI's name for the folder
             for _, options in sockets(description).values():
-                if options.get("image_upload") or id == "InternalLoadModel":
+                uploads = options.get("image_upload") or options.get("video_upload")
+                if uploads or id == "InternalLoadModel":
                     options.pop("options", None)  # the files in the input folder
         assert set(ours) == set(theirs)
         for part in ours:
