@@ -45,10 +45,10 @@ def trained(image: Tensor, hidden: Tensor, mine: Tensor, steps: int, settings) -
     shell = TrainedModel(network, settings, {}, Scale.of(image, hidden))
     trainer = Trainer(shell, image, hidden)
     scaled = trainer.images
-    side = trainer.windows.side
-    alike = likeness(scaled * (1 - hidden), mine, side) if settings.focus else None
-    trainer.windows = Windows(scaled, hidden, settings, side, alike)
-    trainer.windows.masks = Windows(scaled, mine, settings, side).masks
+    size = trainer.windows.size
+    alike = likeness(scaled * (1 - hidden), mine, size[0]) if settings.focus else None
+    trainer.windows = Windows(scaled, hidden, settings, size, alike)
+    trainer.windows.masks = Windows(scaled, mine, settings, size).masks
     run = Run(trainer, steps, None, None, None)
     while run.share < 1:
         run.step()

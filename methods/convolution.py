@@ -12,15 +12,16 @@ def seeded_convolution(
     generator: Generator,
     padding_mode: Literal["zeros", "reflect"] = "zeros",
     size: int = 3,
-) -> nn.Conv2d:
-    """Keeps the pictures' size; `size` is odd.
+    axes: int = 2,
+) -> nn.Conv2d | nn.Conv3d:
+    """Keeps the size of pictures, axes 2, or clips, axes 3; `size` is odd.
 
-    With torch's usual first weights, uniform within 1 / sqrt(size^2 channels).
+    With torch's usual first weights, uniform within 1 / sqrt(size^axes channels).
     """
-    made = nn.Conv2d(
+    made = (nn.Conv3d if axes == 3 else nn.Conv2d)(
         channels, out, size, padding=size // 2, padding_mode=padding_mode, device="meta"
     ).to_empty(device="cpu")
-    bound = (size**2 * channels) ** -0.5
+    bound = (size**axes * channels) ** -0.5
     with torch.no_grad():
         for values in made.parameters():
             values.uniform_(-bound, bound, generator=generator)

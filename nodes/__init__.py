@@ -20,7 +20,10 @@ from .sample_metrics import Diversity, SingleImageScore
 from .sample_statistics import SampleStatistics
 from .self_test import SelfTest
 from .tiling import MakeTileable, Tileability
+from .video import RemoveFromVideo, RemoveFromVideoFile
+from .video_diffusion import DynamicTexture, IntervalTrainAndSampleVideo
 from .video_metrics import VideoCompare
+from .video_motion import FlowFill, Stabilize, Unstabilize
 from .video_patches import PatchInpaintVideo
 
 NODES = [
@@ -57,11 +60,18 @@ NODES = [
     DiffusionInpaint,
     IntervalInpaint,
     SampleStatistics,
+    IntervalTrainAndSampleVideo,
+    DynamicTexture,
     SaveModel,
     LoadModel,
     ModelInfo,
+    RemoveFromVideo,
+    RemoveFromVideoFile,
     LoadImage,
     SaveImage,
+    Stabilize,
+    Unstabilize,
+    FlowFill,
     LoadClip,
     SaveClip,
 ]

@@ -113,6 +113,11 @@ def to_image(value: "Tensor") -> "Tensor":
     return value.detach().movedim(1, -1).to("cpu").float().contiguous()
 
 
+def to_mask(value: "Tensor") -> "Tensor":
+    """(1, 1, T, H, W), one for each frame of a clip, to MASK [T, H, W], float32 on the CPU."""
+    return value[0, 0].detach().to("cpu").float().contiguous()
+
+
 def field(value: "Field", device: "torch.device") -> "Field":
     """A field from a socket, its positions checked (an edited one must not reach a kernel)."""
     value.validate()

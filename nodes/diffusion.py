@@ -96,8 +96,8 @@ class TrainDiffusion(io.ComfyNode):
         begun = {} if start_model is None else start_model.weights
         tensors |= {f"start {name}": weight for name, weight in begun.items()}
         with (
-            _checkpoints().of(tensors, [network, training, limits]) as checkpoint,
-            host.room(_memory(network, training.batch * training.window**2, TRAINED_LAYERS)),
+            checkpoints().of(tensors, [network, training, limits]) as checkpoint,
+            host.room(memory(network, training.batch * training.window**2, TRAINED_LAYERS)),
         ):
             model = train(
                 pictures,
@@ -110,7 +110,7 @@ class TrainDiffusion(io.ComfyNode):
                 callback=convert.Progress(),
                 **limits,
             )
-        model, words = _costed(model, watts, gco2_per_kwh)
+        model, words = costed(model, watts, gco2_per_kwh)
         return io.NodeOutput(model, convert.to_image(loss_curve(model.losses, "loss")), words)
 
 
@@ -225,7 +225,7 @@ class DiffusionInpaint(io.ComfyNode):
         )
         progress = convert.Progress()
         with (
-            host.room(_memory(model.network, size[0] * size[1], SAMPLED_LAYERS)),
+            host.room(memory(model.network, size[0] * size[1], SAMPLED_LAYERS)),
             Meter(device, watts or None, gco2_per_kwh) as meter,
         ):
             filled = diffusion_inpaint(
@@ -344,8 +344,8 @@ class IntervalInpaint(io.ComfyNode):
         chosen |= {"steps": steps, "seconds": seconds or None, "seed": training.seed}
         tensors = {"picture": picture, "hole": hole} | ({} if fill is None else {"start": fill})
         with (
-            _checkpoints().of(tensors, [network, training, chosen]) as checkpoint,
-            host.room(_memory(network, training.batch * training.window**2, TRAINED_LAYERS)),
+            checkpoints().of(tensors, [network, training, chosen]) as checkpoint,
+            host.room(memory(network, training.batch * training.window**2, TRAINED_LAYERS)),
         ):
             filled, model = interval_inpaint(
                 picture,
@@ -357,24 +357,24 @@ class IntervalInpaint(io.ComfyNode):
                 callback=convert.Progress(),
                 **chosen,
             )
-        model, words = _costed(model, watts, gco2_per_kwh)
+        model, words = costed(model, watts, gco2_per_kwh)
         curve = convert.to_image(loss_curve(model.losses, "loss"))
         return io.NodeOutput(convert.to_image(filled), curve, words)
 
 
-def _checkpoints() -> "Checkpoints":
+def checkpoints() -> "Checkpoints":
     """Where trainings leave off when they are cancelled."""
     from ..storage.checkpoints import Checkpoints
 
     return Checkpoints(host.checkpoint_folder())
 
 
-def _memory(network: "NetworkSettings", pixels: int, layers: int) -> int:
+def memory(network: "NetworkSettings", pixels: int, layers: int) -> int:
     """Bytes that the features of so many pixels need, roughly."""
     return layers * pixels * network.width * 4
 
 
-def _costed(model: "TrainedModel", watts: float, intensity: float) -> "tuple[TrainedModel, str]":
+def costed(model: "TrainedModel", watts: float, intensity: float) -> "tuple[TrainedModel, str]":
     """The model with the stated power in its provenance, and its training in words."""
     from ..methods.cost import Cost
     from ..methods.loss_curve import loss_words

@@ -194,6 +194,62 @@ def learning_inputs() -> list:
     ]
 
 
+def clip_learning_inputs() -> list:
+    """What and how a network for clips learns."""
+    own = {
+        "window": io.Int.Input(
+            "window",
+            default=64,
+            min=8,
+            max=1024,
+            step=8,
+            tooltip=(
+                "Side in pixels of the windows that a step learns from. Larger sees larger "
+                "structure; the time of a step grows with its square."
+            ),
+        ),
+        "batch": io.Int.Input(
+            "batch",
+            default=1,
+            min=1,
+            max=1024,
+            tooltip="Windows in a step. More makes steps steadier and longer.",
+        ),
+        "width": io.Int.Input(
+            "width",
+            default=32,
+            min=4,
+            max=512,
+            tooltip=(
+                "Channels of the network. 32 is 492,963 parameters, 2 MB; both grow with the "
+                "square of it, and so does the time."
+            ),
+        ),
+        "noise_input": io.Combo.Input(
+            "noise_input",
+            options=["code", "plane"],
+            default="code",
+            tooltip=(
+                "How the network is told the noise level: as 16 sines and cosines, as Infusion "
+                "does, or as a plane of its strength."
+            ),
+        ),
+    }
+    left_out = ("attention", "masks")
+    given = [own.get(each.id, each) for each in learning_inputs() if each.id not in left_out]
+    length = io.Int.Input(
+        "window_frames",
+        default=12,
+        min=1,
+        max=1024,
+        tooltip=(
+            "Length of the windows. The network sees 16 frames either way; of a shorter clip "
+            "windows are as long as it is."
+        ),
+    )
+    return [length, *given]
+
+
 def noisiest_input():
     return io.Int.Input(
         "noisiest",
@@ -254,3 +310,15 @@ def settings(channels: int, **chosen) -> "tuple[NetworkSettings, TrainingSetting
     kind, noisiest = chosen.pop("kind", "diffusion"), chosen.pop("noisiest", NOISIEST)
     network = NetworkSettings(channels=channels, attention=attention, **of_network, **KINDS[kind])
     return network, TrainingSettings(first=noisiest, **chosen)
+
+
+def clip_settings(channels: int, **chosen) -> "tuple[NetworkSettings, TrainingSettings]":
+    """What the widgets of a training on a clip say. conditional: whether there are holes."""
+    from ..methods.diffusion import NetworkSettings, TrainingSettings
+
+    of_network = {
+        name: chosen.pop(name) for name in ("width", "levels", "noise_input", "conditional")
+    }
+    chosen["frames"] = chosen.pop("window_frames")
+    network = NetworkSettings(channels=channels, axes=3, **of_network)
+    return network, TrainingSettings(first=chosen.pop("noisiest", NOISIEST), **chosen)

@@ -12,7 +12,10 @@ def needs_checkpoint(path: Path) -> bool:
 def trains(path: Path) -> bool:
     """Does a workflow train a network, or sample from one, for minutes?"""
     text = path.read_text(encoding="utf-8")
-    slow = ("TrainDiffusion", "DiffusionInpaint", "IntervalInpaint")
+    slow = (
+        *("TrainDiffusion", "DiffusionInpaint", "IntervalInpaint"),
+        *("IntervalTrainAndSampleVideo", "DynamicTexture"),
+    )
     return any(f'"Internal{node}"' in text for node in slow)
 
 

@@ -13,25 +13,19 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ...backends import random
 from ..checks import check_image, check_mask
-from ..morphology import bounding_box
-from ..steps import Callback, Poll, Progress
+from ..steps import Callback, Progress
 from .conditioning import JUMP, sample_conditioned
-from .model import SCHEDULE, TrainedModel, denoiser
-from .network import UNet
-from .sampling import SAMPLERS, Denoise, sample
-from .scale import Scale
+from .model import SCHEDULE, TrainedModel
+from .sampling import SAMPLERS, sample
 from .settings import check_choice, check_least
+from .work import Work, blended, tiled
 
 log = logging.getLogger(__name__)
 
-TILE = 320  # side of tiles without what is around them: a fifth of a second on one core
 PIXELS = {"cpu": 2**17, "cuda": 2**22}  # that the network is given at once
 BENDS = {"ancestral": 1.0, "ddim": 2.0, "dpm2": 2.0}  # of the levels of few steps
 COLOURS = 3  # channels that a model of colours has beside an alpha that it does not touch
-
-Box = tuple[slice, slice]
 
 
 def diffusion_inpaint(
@@ -113,85 +107,6 @@ class _Plan:
         return len(self.levels) * self.times
 
 
-@dataclass(frozen=True)
-class _Tile:
-    """Places in the working part of a picture: `inner` is wanted, `outer` is what it sees."""
-
-    inner: Box
-    outer: Box
-
-    @property
-    def within(self) -> Box:
-        """`inner`, seen from `outer`."""
-        rows, columns = (
-            slice(i.start - o.start, i.stop - o.start)
-            for i, o in zip(self.inner, self.outer, strict=True)
-        )
-        return rows, columns
-
-
-@dataclass(frozen=True)
-class Work:
-    """The part of one picture that is worked on, its values scaled.
-
-    Sides that the network's poolings do not divide are continued by their mirror image, holes too.
-    known: (1, C, h, w), 0 in the hole. hole: (1, 1, h, w) bool. start: (1, C, h, w) or None.
-    rows, columns: int64, their places in the picture. scale: of the values.
-    """
-
-    known: Tensor
-    hole: Tensor
-    start: Tensor | None
-    rows: Tensor
-    columns: Tensor
-    scale: Scale
-    tiles: list[_Tile]
-
-    @classmethod
-    def of(cls, model: TrainedModel, image: Tensor, hole: Tensor, start: Tensor | None):
-        colours, network = model.network.channels, model.network
-        scale = model.scale.suiting(image[:, :colours].masked_select(~hole))
-        rows, columns = (_mirrored(side, network.multiple, hole.device) for side in hole.shape[2:])
-        whole = hole[:, :, rows[:, None], columns]
-        margin = network.receptive_field
-        if network.attention:  # which looks further: as far as it did in training
-            margin = max(margin, model.training.window)
-        box = _seen(whole, margin, network.multiple)
-        near, across = rows[box[0]], columns[box[1]]
-        part = (slice(None), slice(None, colours), near[:, None], across)
-        hidden = hole[:, :, near[:, None], across]
-
-        def scaled(values: Tensor) -> Tensor:
-            return scale.scaled(values[part].float())
-
-        known = torch.where(hidden, 0.0, scaled(image))
-        start = None if start is None else torch.where(hidden, scaled(start), known)
-        places = [torch.arange(b.start, b.stop, device=hole.device) for b in box]
-        tiles = _tiles(hidden, margin, network.multiple)
-        return cls(known, hidden, start, places[0], places[1], scale, tiles)
-
-    @property
-    def pixels(self) -> int:
-        """Of the largest tile."""
-        return max(
-            (rows.stop - rows.start) * (columns.stop - columns.start)
-            for rows, columns in (tile.outer for tile in self.tiles)
-        )
-
-    def noise(self, seed: int, samples: range, t: int) -> Tensor:
-        """Standard normal (n, C, h, w)."""
-        device = self.known.device
-        where = device if device.type == "cuda" else torch.device("cpu")  # others lack float64
-        number = torch.arange(samples.start, samples.stop, device=where)[:, None, None, None]
-        channel = torch.arange(self.known.shape[1], device=where)[:, None, None]
-        rows, columns = self.rows.to(where)[:, None], self.columns.to(where)
-        return random.normal_at(seed, t, number, channel, rows, columns).to(device)
-
-    def picture(self, x0: Tensor) -> Tensor:
-        """Values of the picture for scaled ones."""
-        return self.scale.unscaled(x0)
-
-
 def _levels(
     model: TrainedModel, steps: int, sampler: str, start: Tensor | None, start_level: int | None
 ) -> list[int]:
@@ -224,7 +139,7 @@ def _samples(model: TrainedModel, work: Work, plan: _Plan, part: range, told: "_
         draw = partial(sample_conditioned, times=plan.times)
         draw = partial(draw, jump=JUMP if plan.times > 1 else len(plan.levels))
     return draw(
-        tiled(work, model.build(work.known.device), model.training.prediction, told.poll),
+        tiled(work, model.build(work.known.device), model.training, told.poll),
         x,
         SCHEDULE,
         levels=plan.levels,
@@ -234,23 +149,6 @@ def _samples(model: TrainedModel, work: Work, plan: _Plan, part: range, told: "_
         noise=fresh,
         callback=told,
     )
-
-
-def tiled(work: Work, net: UNet, prediction: str, poll: Poll) -> Denoise:
-    """The network's x0 in the hole, one tile after the other; elsewhere 0, for it is known."""
-    hidden, denoisers = work.hole.float(), []
-    for tile in work.tiles:
-        known, unknown = (each[(..., *tile.outer)] for each in (work.known, hidden))
-        denoisers.append(denoiser(net, prediction, known, unknown))
-
-    def denoise(x: Tensor, t: int) -> Tensor:
-        x0 = torch.zeros_like(x)
-        for tile, one in zip(work.tiles, denoisers, strict=True):
-            poll()
-            x0[(..., *tile.inner)] = one(x[(..., *tile.outer)], t)[(..., *tile.within)]
-        return x0
-
-    return denoise
 
 
 class _Told:
@@ -277,58 +175,6 @@ class _Told:
         self.progress.poll()
 
 
-def blended(image: Tensor, share: Tensor, work: Work, x0: Tensor) -> Tensor:
-    """(n, C, H, W): the image with its hole filled in the proportion of the mask."""
-    filled = image.repeat(len(x0), 1, 1, 1)
-    rows, columns = (
-        slice(int(p[0]), min(int(p[-1]) + 1, side))
-        for p, side in zip((work.rows, work.columns), image.shape[2:], strict=True)
-    )
-    inside = filled[:, : x0.shape[1], rows, columns]
-    fill = work.picture(x0)[..., : inside.shape[2], : inside.shape[3]].to(image.dtype)
-    part = share[:, :, rows, columns].to(image.dtype)
-    mixed = torch.where(part >= 1, fill, inside + part * (fill - inside))
-    inside.copy_(torch.where(part > 0, mixed, inside))
-    return filled
-
-
-def _mirrored(side: int, multiple: int, device: torch.device) -> Tensor:
-    """Places 0 to side - 1, and then back, up to the next multiple."""
-    place = torch.arange(-(-side // multiple) * multiple, device=device)
-    period = max(1, 2 * (side - 1))
-    place = place % period
-    return torch.minimum(place, period - place).clamp(max=side - 1)
-
-
-def _seen(hole: Tensor, margin: int, multiple: int) -> Box:
-    """What is within `margin` of the hole (1, 1, H, W), out to whole pooling cells."""
-    rows, columns = (
-        slice(part.start // multiple * multiple, -(-part.stop // multiple) * multiple)
-        for part in bounding_box(hole, margin)
-    )
-    return rows, columns
-
-
-def _tiles(hole: Tensor, margin: int, multiple: int) -> list[_Tile]:
-    """Tiles that together cover the hole, each around what of it lies in a part of its box."""
-    tiles = []
-    rows, columns = (_parts(part) for part in bounding_box(hole, 0))
-    for row in rows:
-        for column in columns:
-            here = torch.zeros_like(hole)
-            here[..., row, column] = hole[..., row, column]
-            if bool(here.any()):
-                tiles.append(_Tile(bounding_box(here, 0), _seen(here, margin, multiple)))
-    return tiles
-
-
-def _parts(whole: slice) -> list[slice]:
-    """Equal parts, none longer than a tile."""
-    count = -(-(whole.stop - whole.start) // TILE)
-    ends = [whole.start + (whole.stop - whole.start) * i // count for i in range(count + 1)]
-    return [slice(low, high) for low, high in zip(ends, ends[1:], strict=False)]
-
-
 def _batches(count: int, work: Work) -> list[range]:
     """The numbers of the samples, as many at a time as the network is given at once."""
     most = max(1, PIXELS.get(work.known.device.type, PIXELS["cpu"]) // work.pixels)
@@ -338,6 +184,8 @@ def _batches(count: int, work: Work) -> list[range]:
 def _check(
     model: TrainedModel, image: Tensor, mask: Tensor, start: Tensor | None, sampler: str, **numbers
 ) -> None:
+    if model.network.axes != 2:
+        raise ValueError("the model was trained on a clip; give one that was trained on pictures")
     check_image(image, "image")
     check_mask(mask, "mask", (image.shape[2], image.shape[3]), len(image))
     check_choice("sampler", sampler, SAMPLERS)

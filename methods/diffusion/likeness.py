@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..morphology import grown
+from .settings import TrainingSettings
 
 AROUND = 64  # places around the hole that others are compared with
 SHARP = 4.0  # how fast likeness falls with distance, in median distances
@@ -14,9 +15,13 @@ def likeness(images: Tensor, holes: Tensor, side: int) -> Tensor:
     """(N, 1, H, W) in (0, 1]: how alike each place is to the nearest of those around a hole.
 
     Compared are mean and deviation of the colours, and of their differences to the right and
-    downwards, over half a window. images: (N, C, H, W); holes: (N, 1, H, W), 1 = not known. side:
-    of the windows, in pixels. Without holes all places are alike.
+    downwards, over half a window. images: (N, C, H, W), or a clip (1, C, T, H, W), whose frames are
+    taken as pictures; holes: (N, 1, [T,] H, W), 1 = not known. side: of the windows, in pixels.
+    Without holes all places are alike.
     """
+    if images.dim() == 5:
+        frames, hidden = (each[0].movedim(1, 0) for each in (images, holes))
+        return likeness(frames, hidden, side).movedim(0, 1)[None]
     hole = holes > 0
     if not hole.any():
         return torch.ones_like(holes)
@@ -31,6 +36,14 @@ def likeness(images: Tensor, holes: Tensor, side: int) -> Tensor:
     ).amin(0)
     scale = distance[~hole].median().clamp(min=1e-6)
     return torch.exp(-SHARP * distance / scale)
+
+
+def drawn_shares(images: Tensor, holes: Tensor, settings: TrainingSettings) -> Tensor | None:
+    """(N, 1, [T,] H, W): how often windows of a training show each place; None = evenly."""
+    if not settings.focus:
+        return None
+    alike = likeness(images, holes, settings.window)
+    return 1 - settings.focus + settings.focus * alike / alike.mean()
 
 
 def _statistics(images: Tensor, known: Tensor, size: int) -> Tensor:

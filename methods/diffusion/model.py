@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from .network import UNet
+from .precision import half_precision, rounded
 from .scale import Scale
 from .schedule import Schedule
 from .settings import NetworkSettings, TrainingSettings, read
@@ -38,11 +39,11 @@ class TrainedModel:
     def denoiser(
         self, known: Tensor, mask: Tensor, device: torch.device | str
     ) -> Callable[[Tensor, int], Tensor]:
-        """What the network takes a noisy picture x_t, (B, C, H, W), to show.
+        """What the network takes a noisy picture x_t, (B, C, H, W), or clip, to show.
 
-        known: (1 or B, C, H, W), scaled, looked at where mask (1 or B, 1, H, W) is 0.
+        known: (1 or B, C, [T,] H, W), scaled, looked at where mask (1 or B, 1, [T,] H, W) is 0.
         """
-        return denoiser(self.build(device), self.training.prediction, known, mask)
+        return denoiser(self.build(device), self.training, known, mask)
 
     def to_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors, and all else fit for JSON; what `from_dict` takes."""
@@ -74,19 +75,25 @@ LOSSES = "losses"  # among the tensors; no parameter is called so
 
 
 def denoiser(
-    net: UNet, prediction: str, known: Tensor, mask: Tensor
+    net: UNet, training: TrainingSettings, known: Tensor, mask: Tensor
 ) -> Callable[[Tensor, int], Tensor]:
-    """As `TrainedModel.denoiser`, of a network that may still be in training."""
+    """As `TrainedModel.denoiser`, of a network that may still be in training.
+
+    For clips it multiplies as in training, see `precision`; for pictures always in float32.
+    """
+    half = net.settings.axes == 3 and half_precision(known.device, training.precision)
     mask = (mask > 0.5).to(known)
     known = known * (1 - mask)
 
     @torch.no_grad()
     def denoise(x: Tensor, t: int) -> Tensor:
-        seen = (known.expand(len(x), -1, -1, -1), mask.expand(len(x), -1, -1, -1))
-        if not net.settings.noisy:
-            return net(None, *seen)
-        level = x.new_full((len(x),), t, dtype=torch.int64)
-        sigma = x.new_full((len(x),), float(SCHEDULE.sigmas[t]))
-        return SCHEDULE.clean(net(x, *seen, sigma, level), x, t, prediction)
+        seen = (each.expand(len(x), *each.shape[1:]) for each in (known, mask))
+        with rounded(x.device, half):
+            if not net.settings.noisy:
+                return net(None, *seen).to(x)
+            level = x.new_full((len(x),), t, dtype=torch.int64)
+            sigma = x.new_full((len(x),), float(SCHEDULE.sigmas[t]))
+            output = net(x, *seen, sigma, level).to(x)
+        return SCHEDULE.clean(output, x, t, training.prediction)
 
     return denoise

@@ -25,12 +25,14 @@ def provenance(
 ) -> dict[str, Any]:
     """For JSON: what a model was trained on and with.
 
-    images: (B, C, H, W) as they were given. mask: (B or 1, 1, H, W), > 0.5 was hidden. cost: of the
+    images: (B, C, H, W) as they were given, or a clip (1, C, T, H, W). mask: (B or 1, 1, H, W), or
+    (1, 1, T, H, W), > 0.5 was hidden. cost: of the
     training. more: what else there is to tell, for instance steps.
     """
-    count, channels, height, width = images.shape
+    count, channels, *frames, height, width = images.shape
     hidden = 0.0 if mask is None else float((mask > 0.5).float().mean())
     told = {"pictures": count, "channels": channels, "height": height, "width": width}
+    told |= {"frames": frames[0]} if frames else {}
     told |= {"sha256": _digest(images), "hidden": round(hidden, 6)}
     versions = {"internal-methods": __version__, "torch": torch.__version__}
     return {
@@ -46,6 +48,9 @@ def provenance(
 
 def _descriptor(images: Tensor, mask: Tensor | None) -> list[float] | None:
     try:
+        if images.dim() == 5:  # its frames as pictures
+            images = images[0].movedim(1, 0)
+            mask = None if mask is None else mask[0].movedim(1, 0)
         return descriptor(images, mask)
     except ValueError:  # too small to be compared with others
         return None
@@ -79,7 +84,10 @@ def model_words(model: "TrainedModel") -> str:
 def _pictures(about: Mapping[str, Any]) -> str:
     if not about:
         return "not known"
-    pictures = "1 picture" if about["pictures"] == 1 else f"{about['pictures']} pictures"
+    if "frames" in about:
+        pictures = f"a clip of {about['frames']} frames"
+    else:
+        pictures = "1 picture" if about["pictures"] == 1 else f"{about['pictures']} pictures"
     hidden = f"{about['hidden']:.1%} hidden" if about["hidden"] else "nothing hidden"
     return (
         f"{pictures} of {about['width']}x{about['height']} pixels, {about['channels']} channels, "

@@ -14,7 +14,7 @@ from torch import Tensor
 from .schedule import Schedule, steps_of
 from .settings import check_choice
 
-Denoise = Callable[[Tensor, int], Tensor]  # x_t (B, C, H, W), t -> x0
+Denoise = Callable[[Tensor, int], Tensor]  # x_t (B, C, [T,] H, W), t -> x0
 Noise = Callable[[int], Tensor]  # t -> standard normal noise for the step that leaves level t
 Seen = Callable[[int, Tensor], None]  # t, and what the picture was thought to be at that level
 
@@ -36,7 +36,8 @@ def sample(
 ) -> Tensor:
     """Take x, a picture as noisy as the first of `levels`, through them down to `stop`.
 
-    denoise: called once a level. x: (B, C, H, W), pictures, scaled to about [-1, 1], and noise.
+    denoise: called once a level. x: (B, C, [T,] H, W), pictures or clips, scaled to about
+        [-1, 1], and noise.
     levels: falling, at which `denoise` is asked; the last step ends at `stop`, -1 = without noise.
     sampler: "ancestral" (Ho et al. 2020), fresh noise in every step; "ddim" (Song et al. 2021,
         arXiv:2010.02502), none; "dpm2", a solver of second order for the same path (DPM-Solver++

@@ -22,11 +22,22 @@ class Scale:
     high: float = 1.0
 
     @classmethod
-    def of(cls, images: Tensor, holes: Tensor) -> "Scale":
-        """After what is known of images (N, C, H, W): holes (N, 1, H, W) are 1 where it is not."""
-        known = images[(holes == 0).expand_as(images)].double()
+    def of(cls, images: Tensor, holes: Tensor, weights: Tensor | None = None) -> "Scale":
+        """After what is known of images (N, C, H, W): holes (N, 1, H, W) are 1 where it is not.
+
+        weights: (N, 1, H, W), what places count where not all count alike: a texture that a
+        training is about may be a small and pale part of its picture.
+        """
+        there = (holes == 0).expand_as(images)
+        known = images[there].double()
         low, high = (float(value) for value in known.aminmax())
-        return cls(float(known.mean()), DEVIATIONS * float(known.std()), low, high)
+        if weights is None:
+            return cls(float(known.mean()), DEVIATIONS * float(known.std()), low, high)
+        counts = weights.expand_as(images)[there].double()
+        counts = counts / counts.sum()
+        mean = (counts * known).sum()
+        deviation = (counts * (known - mean).square()).sum().sqrt()
+        return cls(float(mean), DEVIATIONS * float(deviation), low, high)
 
     def suiting(self, known: Tensor) -> "Scale":
         """This one for known values (n,) of a picture; one of far other values is taken to be of

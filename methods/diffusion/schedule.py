@@ -17,7 +17,7 @@ from torch import Tensor
 from .settings import PREDICTIONS, WEIGHTINGS, check_choice
 
 Level = int | Tensor  # one for the whole batch, or (B,) int64
-Factor = float | Tensor  # for the whole batch, or (B, 1, 1, 1)
+Factor = float | Tensor  # for the whole batch, or (B, 1, ...)
 
 MIN_SNR = 5.0  # the limit of Hang et al. 2023
 
@@ -81,7 +81,7 @@ class Schedule:
         return self._carried[key]
 
     def noised(self, x0: Tensor, t: Level, noise: Tensor) -> Tensor:
-        """x_t of x0 (B, C, H, W) and standard normal noise of its shape."""
+        """x_t of x0 (B, C, [T,] H, W) and standard normal noise of its shape."""
         return self._of("signal", t, x0) * x0 + self._of("sigmas", t, x0) * noise
 
     def clean(self, output: Tensor, x: Tensor, t: Level, prediction: str) -> Tensor:
@@ -111,7 +111,7 @@ class Schedule:
     def posterior(self, x0: Tensor, x: Tensor, t: Level) -> tuple[Tensor, Factor]:
         """Mean and variance of the picture one level less noisy than x = x_t, where x0 is known.
 
-        The mean is of the shape of x, the variance a number, or (B, 1, 1, 1) for several levels.
+        The mean is of the shape of x, the variance a number, or (B, 1, ...) for several levels.
         """
         weights = (self._of(f"posterior, {of}", t, x) for of in ("x0", "x"))
         mean = next(weights) * x0 + next(weights) * x
@@ -212,7 +212,7 @@ class Schedule:
             self._check(t)
             return float(self._tables[factor][t])
         table = self.on(factor, like.device, like.dtype)
-        return table[t.to(like.device)].view(-1, 1, 1, 1)
+        return table[t.to(like.device)].view(-1, *(1 for _ in like.shape[1:]))
 
     def _check(self, t: int) -> None:
         if not 0 <= t < self.steps:

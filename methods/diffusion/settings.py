@@ -9,6 +9,7 @@ PREDICTIONS = ("x0", "noise", "mean", "velocity")
 WEIGHTINGS = ("uniform", "elbo", "min_snr")
 MASKS = ("hole", "brush", "mixed")
 PRECISIONS = ("auto", "float32", "bfloat16")
+LOSSES = ("hole", "visible")
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,9 @@ class NetworkSettings:
     picture is halved. noise_input: the noise level as a "plane" of its standard deviation, or as
     a "code" of sines and cosines. conditional: it sees what is known, and the mask. noisy: it sees
     the noisy picture and the noise level; without them it is the regression baseline. attention:
-    levels (0 = full resolution) with an attention block to the known pixels.
+    levels (0 = full resolution) with an attention block to the known pixels. axes: 2 for pictures,
+    3 for clips, whose convolutions reach over time and whose frames alone are halved; the published
+    network for clips has the code of noise levels: 492,963 parameters (VI.2.1).
     Raises ValueError for what makes no network.
     """
 
@@ -30,6 +33,7 @@ class NetworkSettings:
     conditional: bool = True
     noisy: bool = True
     attention: tuple[int, ...] = ()
+    axes: int = 2
 
     def __post_init__(self) -> None:
         check_choice("noise_input", self.noise_input, tuple(NOISE_INPUTS))
@@ -37,6 +41,10 @@ class NetworkSettings:
             check_least(name, getattr(self, name), least)
         if not (self.conditional or self.noisy):
             raise ValueError("a network without noise has to be conditional: it would see nothing")
+        if self.axes not in (2, 3):
+            raise ValueError(f"axes is {self.axes}, has to be 2 for pictures or 3 for clips")
+        if self.attention and self.axes != 2:
+            raise ValueError("attention blocks are for pictures; a network for clips has none")
         if any(not 0 <= level <= self.levels for level in self.attention):
             raise ValueError(
                 f"attention at levels {self.attention}, but the network has levels 0 to "
@@ -60,6 +68,18 @@ class NetworkSettings:
         twice = [2 * 2**level for level in range(self.levels)]  # reach of two convolutions
         return 2 + 2 * sum(twice) + 2 * self.multiple + self.multiple - 1  # the last: pooling cells
 
+    @property
+    def multiples(self) -> tuple[int, ...]:
+        """What (T,) H and W have to be divisible by."""
+        return (*(1,) * (self.axes - 2), self.multiple, self.multiple)
+
+    @property
+    def reach(self) -> tuple[int, ...]:
+        """How far an output pixel sees: (frames,) rows and columns."""
+        convolutions = 4 * (self.levels + 1)
+        side = self.receptive_field
+        return (*(convolutions,) * (self.axes - 2), side, side)
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
@@ -76,6 +96,8 @@ class TrainingSettings:
     learning_rate: of Adam at its highest; it rises over the first steps and falls to the end.
     average: weight that the running average of the weights keeps in a step; 0 = no average.
     precision: of convolutions; "auto" takes bfloat16 where the processor multiplies it.
+    frames: length of the windows of clips. loss: the error is counted where a mask hides what is
+        known, the "hole", or on all that is known, "visible".
     Raises ValueError for what is none of this.
     """
 
@@ -91,13 +113,16 @@ class TrainingSettings:
     average: float = 0.995
     precision: str = "auto"
     seed: int = 0
+    frames: int = 12
+    loss: str = "hole"
 
     def __post_init__(self) -> None:
         check_choice("prediction", self.prediction, PREDICTIONS)
         check_choice("weighting", self.weighting, WEIGHTINGS)
         check_choice("masks", self.masks, MASKS)
         check_choice("precision", self.precision, PRECISIONS)
-        for name, least in (("window", 1), ("batch", 1), ("last", 0)):
+        check_choice("loss", self.loss, LOSSES)
+        for name, least in (("window", 1), ("frames", 1), ("batch", 1), ("last", 0)):
             check_least(name, getattr(self, name), least)
         if not self.last <= self.first:
             raise ValueError(f"first {self.first} is the noisiest level, below last {self.last}")

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..checks import check_clip
+from ..motion import Motion, motions, moved, positions
 from ..steps import Poll
-from .motion import Motion, motions, moved, positions
 
 BLOCK = 8  # pixels; over such squares grain averages out and flicker stays
 GAUSSIAN_MEDIAN = 0.6744897501960817  # median of |x| for a normal x of deviation 1

@@ -9,6 +9,7 @@ from torch import Generator
 
 from internal_methods.backends import random
 from internal_methods.methods.diffusion import inpaint as module
+from internal_methods.methods.diffusion import work
 from internal_methods.methods.diffusion.inpaint import diffusion_inpaint
 from internal_methods.methods.diffusion.model import SCHEDULE, TrainedModel
 from internal_methods.methods.diffusion.network import UNet
@@ -74,7 +75,7 @@ def test_tiles_change_nothing(monkeypatch):
     trained, image, mask = model(), picture((40, 48)), box((40, 48), (3, 37), (2, 44))
     mask[..., 10:30, 10:30] = 0  # some of the tiles have nothing to do
     whole = diffusion_inpaint(trained, image, mask, steps=4)
-    monkeypatch.setattr(module, "TILE", 9)
+    monkeypatch.setattr(work, "TILE", 9)
     assert torch.allclose(diffusion_inpaint(trained, image, mask, steps=4), whole, atol=1e-5)
 
 
@@ -228,7 +229,7 @@ def test_the_callback_gets_a_strip_and_may_end_it():
 def test_every_tile_can_be_interrupted(monkeypatch):
     trained, image, mask = model(), picture((40, 48)), box((40, 48), (3, 37), (2, 44))
     heard = []
-    monkeypatch.setattr(module, "TILE", 20)
+    monkeypatch.setattr(work, "TILE", 20)
     diffusion_inpaint(trained, image, mask, steps=2, callback=lambda step: heard.append(step.done))
     assert heard == [0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 2]  # six tiles, and an end of each
 

@@ -30,6 +30,60 @@ def test_it_has_the_published_number_of_parameters(settings, count):
     assert sum(values.numel() for values in network(**settings).parameters()) == count
 
 
+def test_the_network_of_clips_has_the_published_number_of_parameters():
+    """Of the code of Cherel et al. 2023: 23 inputs, 16 convolutions of 3 x 3 x 3."""
+    net = network(axes=3, noise_input="code")
+    assert net.settings.inputs == 23
+    assert sum(values.numel() for values in net.parameters()) == 492_963
+
+
+def clips(net: UNet, frames: int, height: int = 8, width: int = 8) -> tuple:
+    draw = Generator().manual_seed(1)
+    x, known = torch.randn(2, 1, 3, frames, height, width, generator=draw)
+    mask = (torch.rand(1, 1, frames, height, width, generator=draw) < 0.5).float()
+    return x, known, mask, torch.full((1,), 0.5), torch.full((1,), 300)
+
+
+def test_a_still_network_of_clips_is_that_of_pictures():
+    """With weights in the middle frame of every kernel alone, frames are pictures."""
+    flat, deep = network(width=4, levels=2), network(width=4, levels=2, axes=3)
+    with torch.no_grad():
+        for two, three in zip(flat.parameters(), deep.parameters(), strict=True):
+            if three.dim() == 1:
+                three.copy_(two)
+            else:
+                three.zero_()[:, :, 1].copy_(two)
+    x, known, mask, sigma, level = clips(deep, 3)
+    frames = (each[0].movedim(1, 0) for each in (x, known, mask))
+    expected = flat(*frames, sigma.expand(3), level.expand(3)).movedim(0, 1)[None]
+    torch.testing.assert_close(deep(x, known, mask, sigma, level), expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("levels", [0, 1, 3])
+def test_the_receptive_field_in_time_is_what_a_frame_sees(levels):
+    net = network(width=2, levels=levels, axes=3)
+    with torch.no_grad():
+        for values in net.parameters():
+            values.abs_()  # nothing cancels
+    reach = net.settings.reach
+    assert reach[0] == {0: 4, 1: 8, 3: 16}[levels] and reach[1] == net.settings.receptive_field
+    x, known, mask, sigma, level = clips(net, 2 * reach[0] + 5)
+    known = known.abs().requires_grad_()
+    net(x.abs(), known, mask, sigma, level)[:, :, reach[0] + 2].sum().backward()
+    seen = known.grad.abs().sum((0, 1, 3, 4)).nonzero()[:, 0]
+    assert (int(seen[0]), int(seen[-1])) == (2, 2 * reach[0] + 2)
+
+
+def test_a_loop_is_a_clip_that_repeats_for_ever():
+    net = network(width=4, levels=1, axes=3)
+    x, known, mask, sigma, level = clips(net, 5)
+    longer = (each.repeat(1, 1, 5, 1, 1) for each in (x, known, mask))
+    expected = net(*longer, sigma, level)[:, :, 10:15]
+    net.go_round()
+    made = net(x, known, mask, sigma, level)
+    torch.testing.assert_close(made, expected, atol=1e-5, rtol=1e-4)
+
+
 def test_it_is_a_loop_over_convolutions():
     net = network(width=5, levels=2)
     inputs = given(net)
@@ -109,6 +163,8 @@ def test_a_code_is_sines_and_cosines_of_falling_rates():
         ({"width": 0}, "width is 0"),
         ({"conditional": False, "noisy": False}, "see nothing"),
         ({"attention": (4,)}, "levels 0 to 3"),
+        ({"axes": 4}, "2 for pictures or 3 for clips"),
+        ({"attention": (0,), "axes": 3}, "for pictures"),
     ],
 )
 def test_impossible_networks_are_refused(wrong, told):
@@ -123,6 +179,8 @@ def test_impossible_networks_are_refused(wrong, told):
         ({"learning_rate": 0.0}, "above 0"),
         ({"average": 1.5}, "within 0 and 1"),
         ({"prediction": "x1"}, "x0, noise"),
+        ({"loss": "all"}, "hole, visible"),
+        ({"frames": 0}, "frames is 0"),
     ],
 )
 def test_impossible_trainings_are_refused(wrong, told):

@@ -23,7 +23,7 @@ def holes(height: int, width: int, rows: slice, columns: slice) -> torch.Tensor:
 
 def test_windows_are_cut_from_the_picture_and_avoid_the_hole():
     image, hole = numbered(64, 80), holes(64, 80, slice(20, 40), slice(30, 50))
-    windows = Windows(image, hole, SETTINGS, 16)
+    windows = Windows(image, hole, SETTINGS, (16, 16))
     assert windows.avoids_hole
     batch = windows.draw(Generator().manual_seed(0))
     for clean in batch.clean:
@@ -35,17 +35,36 @@ def test_windows_are_cut_from_the_picture_and_avoid_the_hole():
 
 def test_in_a_small_picture_what_is_in_the_hole_is_zero_and_not_learnt_from():
     image, hole = numbered(24, 24) + 1, holes(24, 24, slice(8, 16), slice(8, 16))
-    windows = Windows(image, hole, SETTINGS, 16)
+    windows = Windows(image, hole, SETTINGS, (16, 16))
     assert not windows.avoids_hole
     batch = windows.draw(Generator().manual_seed(0))
     assert torch.equal(batch.clean == 0, batch.learnt == 0)
     assert bool((batch.learnt == 0).any())
 
 
+def test_windows_of_a_clip_are_cut_from_it():
+    clip = torch.arange(9 * 24 * 32, dtype=torch.float32).view(1, 1, 9, 24, 32)
+    hole = torch.zeros(1, 1, 9, 24, 32)
+    hole[:, :, 4:, 10:14, 20:24] = 1
+    windows = Windows(clip, hole, TrainingSettings(window=16, batch=64), (4, 8, 16))
+    assert windows.avoids_hole
+    batch = windows.draw(Generator().manual_seed(0))
+    starts = set()
+    for clean in batch.clean:
+        frame, rest = divmod(int(clean[0, 0, 0, 0]), 24 * 32)
+        top, left = divmod(rest, 32)
+        cut = (slice(frame, frame + 4), slice(top, top + 8), slice(left, left + 16))
+        assert torch.equal(clean[0], clip[0, 0][cut]) and not hole[0, 0][cut].any()
+        starts.add(frame)
+    assert starts == set(range(6))
+    assert batch.hidden.shape == batch.learnt.shape == (64, 1, 4, 8, 16)
+    assert batch.hidden.dtype == batch.clean.dtype
+
+
 def test_hidden_pieces_have_the_shape_of_the_hole():
     hole = holes(64, 80, slice(20, 40), slice(30, 50))
     settings = TrainingSettings(window=16, batch=64, masks="hole")
-    pieces = Windows(numbered(64, 80), hole, settings, 16).masks
+    pieces = Windows(numbered(64, 80), hole, settings, (16, 16)).masks
     for piece in pieces[:, 0]:
         rows, columns = piece.any(1), piece.any(0)
         assert torch.equal(piece > 0, rows[:, None] & columns)  # of a box a box is seen
@@ -60,7 +79,9 @@ def test_likeness_knows_the_texture_around_the_hole():
     hole = holes(64, 128, slice(24, 40), slice(88, 104))
     alike = likeness(image, hole, 16)
     assert float(alike[..., 10:54, 76:116].mean()) > 5 * float(alike[..., 10:54, 10:50].mean())
-    windows = Windows(image, hole, TrainingSettings(window=16, batch=512, focus=1.0), 16, alike)
+    windows = Windows(
+        image, hole, TrainingSettings(window=16, batch=512, focus=1.0), (16, 16), alike
+    )
     lefts = windows.draw(draw).clean.std((1, 2, 3)) < 0.1  # of the smooth half
     assert float(lefts.float().mean()) < 0.2
 

@@ -8,7 +8,6 @@ import torch
 from scipy.ndimage import convolve
 from torch.nn.functional import interpolate
 
-from internal_methods.methods.metrics.motion import motions
 from internal_methods.methods.metrics.temporal import (
     flicker,
     noise,
@@ -16,6 +15,7 @@ from internal_methods.methods.metrics.temporal import (
     ratio,
     warp_error,
 )
+from internal_methods.methods.motion import motions
 
 HEIGHT, WIDTH = 80, 96
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..steps import Poll
+from .steps import Poll
 
 SMALLEST_SIDE = 16  # pixels; the search needs room for its patches at two scales
 FULLY_REFINED = 640 * 480  # pixels; a frame of 1920x1080 would take a second
@@ -48,8 +48,8 @@ def motions(frames: Tensor, poll: Poll | None = None) -> Iterator[Motion]:
             f"optical flow needs sides of at least {SMALLEST_SIDE} pixels, not "
             f"{frames.shape[2]}x{frames.shape[3]}; enlarge the clip"
         )
-    search = _search(*frames.shape[2:])
-    grey = (_luma(frames).clamp(0, 1) * 255).round().byte().cpu().numpy()
+    search = flow_search(*frames.shape[2:])
+    grey = (luma(frames).clamp(0, 1) * 255).round().byte().cpu().numpy()
 
     def flow(start, end) -> Tensor:
         found = torch.from_numpy(search.calc(start, end, None)).flip(-1)  # OpenCV has x first
@@ -62,7 +62,8 @@ def motions(frames: Tensor, poll: Poll | None = None) -> Iterator[Motion]:
         yield Motion(forward, backward, _seen(forward, backward), _seen(backward, forward))
 
 
-def _search(height: int, width: int) -> Any:  # stubs do not know that `calc` takes no flow
+def flow_search(height: int, width: int) -> Any:  # stubs do not know `calc` without a flow
+    """OpenCV's DIS for frames of that size. Raises ImportError where there is no OpenCV."""
     try:
         import cv2
     except ImportError as error:
@@ -74,8 +75,8 @@ def _search(height: int, width: int) -> Any:  # stubs do not know that `calc` ta
     return search
 
 
-def _luma(frames: Tensor) -> Tensor:
-    """(T, H, W)."""
+def luma(frames: Tensor) -> Tensor:
+    """The brightness of (T, C, H, W) frames, (T, H, W) float32; of fewer colours the first."""
     if frames.shape[1] < 3:
         return frames[:, 0].float()
     weights = torch.tensor(LUMA, device=frames.device)

@@ -1,0 +1,196 @@
+"""Filling clips by Infusion, as Cherel 2024, tables VI.3 and VI.5 and figure VI.8, sized for a CPU.
+
+    python benchmarks/video_infusion.py --shared SHARED run [--methods ...] [--seeds ...]
+    python benchmarks/video_infusion.py --shared SHARED table
+    python benchmarks/video_infusion.py --shared SHARED cost [--sizes thesis small]
+
+SHARED holds data/dynamic_textures and data/weights. Clips: 12 frames of 256 x 256 with one closed
+shape that moves hidden, nothing of which is shown to any method. Windows of 12 x 64 x 64, one in a
+step. Every (clip, method, seed) is one file in --runs, so that `run` can be stopped, split over
+processes (each on one thread) and gone on with; `table` puts them together in
+benchmarks/results/video_infusion.json and a picture. Metrics of frames are means over them, in the
+hole; SVFID is that of the hole against all around it. `cost` measures steps of training and of
+denoising side by side: float32 in the default layout, and as the pack does them.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from measure import PeakMemory, load, report, save
+from torch import Generator
+
+from internal_methods.methods.diffusion.network import UNet
+from internal_methods.methods.metrics.clips import compare_clips
+from internal_methods.methods.moving_masks import Motion, moving_masks
+from internal_methods.methods.video.infusion import CLIPS as NETWORK
+from internal_methods.methods.video.infusion import LEARNING, infusion
+from internal_methods.storage.weights import WeightsFolder
+
+NAMES = ("water_3", "escalator", "fish", "flag_2")
+METRICS = ["psnr", "ssim", "lpips_alex", "warp_error", "svfid_inside_outside"]
+INSIDE = ("psnr", "ssim", "lpips_alex")
+HOLE = Motion(height=(56.0, 80.0), width=(56.0, 80.0))
+PLAIN = {"intervals": 1, "common": 0.0, "asked": 100}
+METHODS = {
+    "interval": {},
+    "interval 20": {"intervals": 20, "common": 0.0, "asked": 5},
+    "interval 20 after half": {"intervals": 20, "common": 0.5, "asked": 5},
+    "interval 5 after 3/4": {"intervals": 5, "common": 0.75, "asked": 20},
+    "uniform": PLAIN,
+    "elbo": PLAIN | {"training": replace(LEARNING, weighting="elbo")},
+    "min_snr": PLAIN | {"training": replace(LEARNING, weighting="min_snr")},
+    "visible": {"training": replace(LEARNING, loss="visible")},
+}
+SIZES = {"small": [(12, 64, 64)], "thesis": [(12, 256, 256), (24, 240, 432)]}
+
+
+def clip_of(shared: Path, name: str) -> torch.Tensor:
+    """(1, 3, 12, H, W) in [0, 1]."""
+    folder = shared / "data" / "dynamic_textures" / "tesfaldet" / name
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".png", ".jpg"))
+    return torch.stack([load(path)[0] for path in files[:12]], 1)[None]
+
+
+def hole_of(name: str, size: tuple[int, int]) -> torch.Tensor:
+    seed = NAMES.index(name)
+    return moving_masks(size, 12, seed=seed, motion="moving", like=HOLE)
+
+
+def scores(filled: torch.Tensor, clip: torch.Tensor, mask: torch.Tensor, shared: Path) -> dict:
+    weights = WeightsFolder([shared / "data" / "weights"])
+    rows = compare_clips(filled, clip, mask=mask, metrics=METRICS, weights=weights)
+    return {
+        f"{row.metric}": float(row.value)
+        for row in rows
+        if row.region == "inside" or (row.metric not in INSIDE and row.region == "all")
+    }
+
+
+def sheet(path: Path, *clips: torch.Tensor) -> None:
+    """Four frames of each clip in a row, one clip below the other."""
+    rows = [torch.cat(clip[:, :, [0, 4, 7, 11]].unbind(2), 3) for clip in clips]
+    save(path, torch.cat(rows, 2))
+
+
+def run(arguments: argparse.Namespace) -> None:
+    for seed in arguments.seeds:
+        for name in arguments.clips:
+            clip = clip_of(arguments.shared, name)
+            mask = hole_of(name, (clip.shape[3], clip.shape[4]))
+            for method in arguments.methods:
+                file = arguments.runs / f"{name}-{method}-{seed}-{arguments.steps}.json".replace(
+                    "/", "_"
+                )
+                if file.exists():
+                    continue
+                file.write_text("{}")  # taken
+                settings = {"training": LEARNING} | METHODS[method]
+                settings["training"] = replace(settings["training"], seed=seed)
+                start = time.perf_counter()
+                filled, model = infusion(
+                    clip * (1 - mask), mask, steps=arguments.steps, seed=seed, **settings
+                )
+                told = {"seconds": time.perf_counter() - start, "loss": model.losses[-1]}
+                told |= scores(filled, clip, mask, arguments.shared)
+                file.write_text(json.dumps(told))
+                sheet(file.with_suffix(".png"), clip * (1 - mask), filled, clip)
+                print(name, method, seed, {k: round(v, 4) for k, v in told.items()}, flush=True)
+
+
+def spread(values: list[float]) -> dict:
+    told = {"mean": statistics.mean(values), "n": len(values)}
+    return told | ({"sd": statistics.stdev(values)} if len(values) > 1 else {})
+
+
+def table(arguments: argparse.Namespace) -> None:
+    found: dict[str, dict[str, list[dict]]] = {}
+    for file in sorted(arguments.runs.glob(f"*-{arguments.steps}.json")):
+        values = json.loads(file.read_text())
+        name, method, *_ = file.stem.split("-")
+        if values:
+            found.setdefault(method.replace("_", "/"), {}).setdefault(name, []).append(values)
+    told = {
+        method: {
+            name: {metric: spread([run[metric] for run in runs]) for metric in runs[0]}
+            for name, runs in clips.items()
+        }
+        for method, clips in found.items()
+    }
+    report("video_infusion", {"steps": arguments.steps, "methods": told})
+
+
+def cost(arguments: argparse.Namespace) -> None:
+    told = {}
+    for size in (size for name in arguments.sizes for size in SIZES[name]):
+        for layout, half in ((torch.contiguous_format, False), (torch.channels_last_3d, True)):
+            net = UNet(NETWORK, Generator().manual_seed(0))
+            net.layout = layout
+            net.to(memory_format=layout)
+            name = f"{'x'.join(map(str, size))}, {'bfloat16, channels last' if half else 'float32'}"
+            told[name] = _steps(net, size, half, arguments.repeats)
+            print(name, told[name], flush=True)
+    report("video_infusion_cost", {"repeats": arguments.repeats, "steps": told})
+
+
+def _steps(net: UNet, size: tuple[int, ...], half: bool, repeats: int) -> dict:
+    """Seconds of a training step with one window and of a denoising step, medians, and memory."""
+    x, known = (torch.randn(1, 3, *size) for _ in range(2))
+    mask, level = (torch.rand(1, 1, *size) > 0.5).float(), torch.tensor([500])
+    optimizer = torch.optim.Adam(net.parameters(), 1e-4, fused=True)
+
+    def precise():
+        return torch.autocast("cpu", torch.bfloat16) if half else nullcontext()
+
+    def train():
+        with precise():
+            output = net(x, known, mask, None, level).float()
+        optimizer.zero_grad(set_to_none=True)
+        ((output - known) ** 2).mean().backward()
+        optimizer.step()
+
+    @torch.no_grad()
+    def denoise():
+        with precise():
+            net(x, known, mask, None, level)
+
+    told = {}
+    for name, job in (("denoise", denoise), ("train", train)):
+        seconds = []
+        with PeakMemory() as memory:
+            for _ in range(repeats):
+                start = time.perf_counter()
+                job()
+                seconds.append(time.perf_counter() - start)
+        told |= {f"{name}_s": statistics.median(seconds), f"{name}_bytes": memory.bytes}
+    return told
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shared", type=Path, required=True)
+    parser.add_argument("--runs", type=Path, default=Path("output/video_infusion"))
+    parser.add_argument("--steps", type=int, default=2000)
+    commands = parser.add_subparsers(required=True)
+    one = commands.add_parser("run")
+    one.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    one.add_argument("--clips", nargs="+", choices=NAMES, default=list(NAMES))
+    one.add_argument("--seeds", nargs="+", type=int, default=[0])
+    one.set_defaults(do=run)
+    commands.add_parser("table").set_defaults(do=table)
+    costs = commands.add_parser("cost")
+    costs.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
+    costs.add_argument("--repeats", type=int, default=5)
+    costs.set_defaults(do=cost)
+    arguments = parser.parse_args()
+    arguments.runs.mkdir(parents=True, exist_ok=True)
+    arguments.do(arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,331 @@
+"""Small networks that learn one clip: its hole is filled, or its motion made anew."""
+
+from . import convert
+from . import diffusion_inputs as asked_for
+from .api import host, io
+from .diffusion import TRAINED_LAYERS, checkpoints, costed, memory
+from .diffusion_inputs import INTENSITY, SUMMARY_TOOLTIP
+from .types import ModelSocket
+
+VIDEO_MASK_TOOLTIP = (
+    "White is filled, black stays exactly, grey blends: one mask for all frames, or as many. Let "
+    "it cover the object with a margin of a few pixels, shadow included."
+)
+
+
+def _course_inputs(intervals: int, common: float, asked: int) -> list:
+    return [
+        io.Int.Input(
+            "intervals",
+            default=intervals,
+            min=1,
+            max=1000,
+            tooltip=(
+                "Parts that the 1000 noise levels are cut into; the network is trained for one "
+                "after the other. 1 trains all levels at once: raise asked then."
+            ),
+        ),
+        io.Float.Input(
+            "common",
+            default=common,
+            min=0.0,
+            max=0.99,
+            step=0.05,
+            tooltip=(
+                "Share of the training in which all noise levels are learnt, before the first "
+                "interval; the thesis has none."
+            ),
+        ),
+        io.Int.Input(
+            "asked",
+            default=asked,
+            min=1,
+            max=1000,
+            tooltip=(
+                "Times that the network is asked in each interval, of the levels there are. More "
+                "takes longer and brings little beyond 100 in all."
+            ),
+        ),
+        io.Int.Input(
+            "count",
+            default=1,
+            min=1,
+            max=256,
+            tooltip="Different samples; all of them come from the one training.",
+        ),
+    ]
+
+
+class IntervalTrainAndSampleVideo(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="InternalIntervalTrainAndSampleVideo",
+            display_name="Interval Train and Sample Video (Infusion)",
+            category="internal/video",
+            description=(
+                "Fills what moves and never looks the same twice: water, fire, smoke, foliage. A "
+                "tiny network learns your clip here and now, and fills its hole while it learns. "
+                "For a still background seen elsewhere in the clip, other nodes are faster and "
+                "exact."
+            ),
+            inputs=[
+                io.Image.Input(
+                    "image", tooltip="The clip: a batch of its frames; an alpha is filled too."
+                ),
+                io.Mask.Input("mask", tooltip=VIDEO_MASK_TOOLTIP),
+                *_course_inputs(intervals=20, common=0.0, asked=5),
+                *asked_for.budget_inputs(2000),
+                io.Combo.Input(
+                    "masks",
+                    options=["hole", "mixed", "brush"],
+                    default="hole",
+                    tooltip=(
+                        "What is hidden in training. hole: shapes of the size and motion of the "
+                        "mask, and pieces of it. brush: closed shapes of any size that stand still "
+                        "or move. mixed: both in turn."
+                    ),
+                ),
+                io.Combo.Input(
+                    "loss",
+                    options=["hole", "visible"],
+                    default="hole",
+                    tooltip=(
+                        "Where errors count in training: where a training mask hides what is "
+                        "known, as in the thesis, or on all that is known, as in the published "
+                        "code."
+                    ),
+                ),
+                *asked_for.clip_learning_inputs(),
+                io.Image.Input(
+                    "start",
+                    optional=True,
+                    tooltip=(
+                        "A fill to refine, such as that of a patch method: a clip of the same "
+                        "size and length. Default: sampling begins from noise."
+                    ),
+                ),
+                asked_for.noisiest_input(),
+                *asked_for.cost_inputs(),
+            ],
+            outputs=[
+                io.Image.Output(
+                    display_name="images", tooltip="The filled clips, one after the other."
+                ),
+                ModelSocket.Output(
+                    display_name="model",
+                    tooltip=(
+                        "The network as it is in the end: with intervals, good for the least noisy "
+                        "levels alone."
+                    ),
+                ),
+                io.Image.Output(display_name="loss_curve", tooltip="The loss of each step."),
+                io.Image.Output(
+                    display_name="mean", tooltip="The mean of the samples, frame by frame."
+                ),
+                io.Image.Output(
+                    display_name="variance",
+                    tooltip="How much they differ, brightest where most; black for a single one.",
+                ),
+                io.String.Output(display_name="summary", tooltip=SUMMARY_TOOLTIP),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image,
+        mask,
+        intervals,
+        common,
+        asked,
+        count,
+        steps,
+        seconds,
+        start=None,
+        watts=0.0,
+        gco2_per_kwh=INTENSITY,
+        **settings,
+    ):
+        from ..methods.loss_curve import loss_curve
+        from ..methods.video import infusion
+
+        device, size = convert.network_device(), convert.size_of(image)
+        clip = convert.clip(convert.image(image, device))
+        hole = convert.clip(convert.mask(mask, size, device))
+        fill = None if start is None else convert.clip(convert.image(start, device))
+        network, training = asked_for.clip_settings(clip.shape[1], conditional=True, **settings)
+        chosen = {"intervals": intervals, "common": common, "asked": asked, "count": count}
+        chosen |= {"steps": steps, "seconds": seconds or None, "seed": training.seed}
+        tensors = {"clip": clip, "hole": hole} | ({} if fill is None else {"start": fill})
+        voxels = training.batch * training.frames * training.window**2
+        with (
+            checkpoints().of(tensors, [network, training, chosen]) as checkpoint,
+            host.room(memory(network, voxels, TRAINED_LAYERS)),
+        ):
+            fills, model = infusion(
+                clip,
+                hole,
+                network=network,
+                training=training,
+                start=fill,
+                checkpoint=checkpoint,
+                callback=convert.Progress(),
+                **chosen,
+            )
+        model, words = costed(model, watts, gco2_per_kwh)
+        curve = convert.to_image(loss_curve(model.losses, "loss"))
+        return io.NodeOutput(_frames(fills), model, curve, *_statistics(fills), words)
+
+
+class DynamicTexture(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="InternalDynamicTexture",
+            display_name="Dynamic Texture (Infusion)",
+            category="internal/video",
+            description=(
+                "Makes new water, fire or foliage from a short clip of it: longer, larger, and as "
+                "a seamless loop. A tiny network learns the clip here and now."
+            ),
+            inputs=[
+                io.Image.Input(
+                    "image", tooltip="The clip: a batch of its frames, from a camera that rests."
+                ),
+                io.Int.Input(
+                    "frames", default=24, min=1, max=4096, tooltip="Length of the new clip."
+                ),
+                io.Int.Input(
+                    "width_pixels",
+                    default=0,
+                    min=0,
+                    max=8192,
+                    tooltip="Width of the new clip; 0 = that of the given one.",
+                ),
+                io.Int.Input(
+                    "height_pixels",
+                    default=0,
+                    min=0,
+                    max=8192,
+                    tooltip="Height of the new clip; 0 = that of the given one.",
+                ),
+                io.Boolean.Input(
+                    "loop",
+                    default=True,
+                    tooltip="The last frame leads to the first without a seam.",
+                ),
+                io.Boolean.Input(
+                    "stationary",
+                    default=True,
+                    tooltip=(
+                        "On for a texture that is alike everywhere. Off where each place has its "
+                        "own look, such as a flame above a candle: whole frames are then learnt, "
+                        "which takes longer, and the size is that of the clip."
+                    ),
+                ),
+                *_course_inputs(intervals=20, common=0.0, asked=5),
+                *asked_for.budget_inputs(2000),
+                *asked_for.clip_learning_inputs(),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="White is not learnt from: a logo, a passer-by.",
+                ),
+                *asked_for.cost_inputs(),
+            ],
+            outputs=[
+                io.Image.Output(
+                    display_name="images", tooltip="The new clips, one after the other."
+                ),
+                ModelSocket.Output(
+                    display_name="model",
+                    tooltip=(
+                        "The network as it is in the end: with intervals, good for the least noisy "
+                        "levels alone."
+                    ),
+                ),
+                io.Image.Output(display_name="loss_curve", tooltip="The loss of each step."),
+                io.String.Output(
+                    display_name="summary",
+                    tooltip=(
+                        "Steps, loss, seconds, energy and memory in words, and the PSNR against "
+                        "the given clip: where it is high, the new one is a copy."
+                    ),
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image,
+        frames,
+        width_pixels,
+        height_pixels,
+        loop,
+        stationary,
+        intervals,
+        common,
+        asked,
+        count,
+        steps,
+        seconds,
+        mask=None,
+        watts=0.0,
+        gco2_per_kwh=INTENSITY,
+        **settings,
+    ):
+        from ..methods.loss_curve import loss_curve
+        from ..methods.video import dynamic_texture, source_psnr
+
+        device, own = convert.network_device(), convert.size_of(image)
+        clip = convert.clip(convert.image(image, device))
+        hidden = convert.mask(mask, own, device)
+        network, training = asked_for.clip_settings(
+            clip.shape[1], conditional=False, masks="brush", **settings
+        )
+        chosen = {"frames": frames, "size": (height_pixels or own[0], width_pixels or own[1])}
+        chosen |= {"loop": loop, "stationary": stationary}
+        chosen |= {"intervals": intervals, "common": common, "asked": asked, "count": count}
+        chosen |= {"steps": steps, "seconds": seconds or None, "seed": training.seed}
+        tensors = {"clip": clip} | ({} if hidden is None else {"hidden": hidden})
+        side = training.window if stationary else max(own)
+        voxels = training.batch * training.frames * side**2
+        with (
+            checkpoints().of(tensors, [network, training, chosen]) as checkpoint,
+            host.room(memory(network, voxels, TRAINED_LAYERS)),
+        ):
+            made, model = dynamic_texture(
+                clip,
+                mask=None if hidden is None else convert.clip(hidden),
+                network=network,
+                training=training,
+                checkpoint=checkpoint,
+                callback=convert.Progress(),
+                **chosen,
+            )
+        model, words = costed(model, watts, gco2_per_kwh)
+        near = ", ".join(f"{value:.1f}" for value in source_psnr(made, clip).tolist())
+        curve = convert.to_image(loss_curve(model.losses, "loss"))
+        words = f"{words}; PSNR against the clip: {near} dB"
+        return io.NodeOutput(_frames(made), model, curve, words)
+
+
+def _frames(clips):
+    """Clips (n, C, T, H, W) as IMAGE, one after the other."""
+    return convert.to_image(clips.movedim(2, 1).flatten(0, 1))
+
+
+def _statistics(clips):
+    """Mean and variance, (T, H, W, C) each, of clips (n, C, T, H, W)."""
+    import torch
+
+    from ..methods.diffusion import sample_statistics
+
+    frames, height = clips.shape[2:4]
+    if len(clips) == 1:
+        return _frames(clips), torch.zeros_like(_frames(clips))
+    pair = sample_statistics(clips.flatten(2, 3))
+    mean, variance = (each.unflatten(2, (frames, height)) for each in pair)
+    return _frames(mean), _frames(variance / variance.max().clamp(min=1e-12))

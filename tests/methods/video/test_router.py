@@ -1,0 +1,180 @@
+"""Removing things from clips: which engine fills what, and what must hold whichever it is."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from internal_methods.methods.video import inpaint_video, remove
+from internal_methods.methods.video.router import COLOURS, ENGINES, KNOWN
+
+SIZE = (48, 64)
+FLOW, PATCH, DIFFUSION = range(3)
+
+
+def texture(*shape: int, seed: int = 0) -> torch.Tensor:
+    """(*shape, 3, H, W) pictures with detail at several sizes."""
+    generator, made = torch.Generator().manual_seed(seed), torch.zeros(1)
+    count = int(torch.tensor(shape).prod()) if shape else 1
+    for cells in (4, 8, 16, 32):
+        grains = torch.rand(count, 3, cells, cells, generator=generator)
+        made = made + F.interpolate(grains, SIZE, mode="bicubic")
+    return ((made - made.min()) / (made.max() - made.min())).view(*shape, 3, *SIZE)
+
+
+def still(frames: int = 12) -> torch.Tensor:
+    """A picture that nothing moves in, (1, 3, T, H, W)."""
+    return texture(1)[:, :, None].expand(-1, -1, frames, -1, -1).contiguous()
+
+
+def restless(frames: int = 8) -> torch.Tensor:
+    """Every frame another picture of the same kind."""
+    return texture(frames, seed=1).movedim(0, 1)[None].contiguous()
+
+
+def passing(clip: torch.Tensor) -> torch.Tensor:
+    """The mask of something that passes from left to right."""
+    mask = torch.zeros(1, 1, *clip.shape[2:])
+    for t in range(clip.shape[2]):
+        mask[..., t, 18:30, 4 + 4 * t : 14 + 4 * t] = 1
+    return mask
+
+
+def standing(clip: torch.Tensor) -> torch.Tensor:
+    mask = torch.zeros(1, 1, 1, *clip.shape[3:])
+    mask[..., 18:28, 26:38] = 1
+    return mask
+
+
+def broken(clip: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    return torch.where(mask > 0, 0.0, clip)
+
+
+def test_a_still_background_comes_back_from_the_frames_that_show_it():
+    clip = still()
+    mask = passing(clip)
+    removal = remove(broken(clip, mask), mask)
+    assert (removal.clip - clip).abs().max() < 0.02
+    hole = mask > 0
+    assert (removal.engines[hole] == FLOW).float().mean() > 0.9
+    assert (removal.engines[~hole] == KNOWN).all()
+    assert "flow" in removal.words() and removal.cuts == []
+
+
+def test_what_changes_from_frame_to_frame_is_filled_by_patches_alone():
+    clip = restless()
+    mask = standing(clip)
+    given = broken(clip, mask)
+    removal = remove(given, mask, scenes=False)
+    assert removal.words() == "filled by patch 100%"
+    assert torch.equal(removal.clip, inpaint_video(given, mask)[0])
+    assert torch.equal(removal.clip, remove(given, mask, engine="patch", scenes=False).clip)
+
+
+def test_what_no_frame_shows_falls_to_patches_and_only_that():
+    clip = still()
+    mask = torch.maximum(passing(clip), standing(clip))
+    removal = remove(broken(clip, mask), mask)
+    never = (standing(clip) > 0).expand_as(mask)
+    assert (removal.engines[never] != FLOW).float().mean() > 0.9
+    assert (removal.engines[(mask > 0) & ~never] == FLOW).float().mean() > 0.6
+
+
+def test_a_threshold_above_all_confidence_leaves_nothing_to_the_motion():
+    clip = still()
+    mask = passing(clip)
+    removal = remove(broken(clip, mask), mask, trust=1.1)
+    assert not (removal.engines == FLOW).any()
+
+
+@pytest.mark.parametrize("engine", ["auto", "flow", "patch"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_known_pixels_come_back_bit_for_bit(engine, dtype):
+    clip = restless(6).to(dtype)
+    mask, before = standing(clip), clip.clone()
+    removal = remove(clip, mask, engine=engine)
+    known = (mask == 0).expand_as(clip)
+    assert torch.equal(clip, before) and removal.clip.dtype == dtype
+    assert torch.equal(removal.clip[known], clip[known])
+    assert removal.clip.isfinite().all() and not torch.equal(removal.clip, clip)
+
+
+def test_a_soft_mask_mixes():
+    clip = still()
+    mask = passing(clip)
+    hard = remove(clip, mask).clip
+    soft = remove(clip, 0.25 * mask).clip
+    torch.testing.assert_close(soft, clip + 0.25 * (hard - clip))
+
+
+def test_scenes_are_filled_one_by_one():
+    first, second = still(8), 1 - 0.9 * restless(1).expand(-1, -1, 8, -1, -1)
+    clip = torch.cat([first, second], 2)
+    mask = torch.cat([passing(first), passing(second)], 2)
+    given = broken(clip, mask)
+    removal = remove(given, mask)
+    assert removal.cuts == [8] and "2 scenes, cut at 8" in removal.words()
+    alone = remove(given[:, :, :8], mask[:, :, :8]).clip
+    assert torch.equal(removal.clip[:, :, :8], alone)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_a_scene_shorter_than_a_patch_is_filled_frame_by_frame(frames):
+    clip = restless(frames)
+    mask = standing(clip)
+    removal = remove(broken(clip, mask), mask, scenes=False)
+    assert (removal.clip - broken(clip, mask)).abs().max() > 0.1
+    assert removal.words() == "filled by patch 100%"
+
+
+def test_diffusion_makes_anew_what_patches_filled_and_nothing_else():
+    clip = still(6)[..., 12:36, 8:40].contiguous()
+    mask = torch.zeros(1, 1, *clip.shape[2:])
+    mask[..., :4, 8:14, 4:12] = mask[..., 6:12, 20:26] = 1  # the second is there all the time
+    given = broken(clip, mask)
+    auto = remove(given, mask)
+    made = remove(given, mask, engine="diffusion", diffusion_steps=2)
+    moved = auto.engines == FLOW
+    assert torch.equal(made.engines == FLOW, moved)
+    assert torch.equal(made.engines == DIFFUSION, auto.engines == PATCH)
+    kept = (made.engines != DIFFUSION).expand_as(clip)
+    assert torch.equal(made.clip[kept], auto.clip[kept])
+    assert not torch.equal(made.clip, auto.clip)
+
+
+def test_the_map_has_a_colour_for_every_engine():
+    clip = still()
+    mask = torch.maximum(passing(clip), standing(clip))
+    removal = remove(broken(clip, mask), mask)
+    shown = removal.map()
+    assert shown.shape == (1, 3, *clip.shape[2:])
+    for number, name in enumerate(ENGINES[:2]):
+        mean = shown.movedim(1, -1)[(removal.engines == number)[:, 0]].mean(0)
+        assert int(mean.argmax()) == COLOURS[name].index(max(COLOURS[name]))
+    grey = shown.movedim(1, -1)[(removal.engines == KNOWN)[:, 0]]
+    assert torch.equal(grey[:, 0], grey[:, 1])
+
+
+def test_progress_rises_and_the_work_can_be_ended():
+    clip = still(8)
+    mask, steps = passing(clip), []
+    remove(clip, mask, callback=steps.append)
+    done = [step.done for step in steps]
+    assert len(done) > 5 and done == sorted(done) and done[-1] <= steps[-1].total
+
+    def stop(step):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        remove(clip, mask, callback=stop)
+
+
+def test_an_empty_mask_and_what_does_not_fit_are_named():
+    clip = still(6)
+    empty = remove(clip, torch.zeros(1, 1, 1, *SIZE))
+    assert torch.equal(empty.clip, clip) and "empty" in empty.words()
+    with pytest.raises(ValueError, match="mask has 5 frames, the clip 6"):
+        remove(clip, torch.ones(1, 1, 5, *SIZE))
+    with pytest.raises(ValueError, match="engine is 'magic'"):
+        remove(clip, passing(clip), engine="magic")
+    with pytest.raises(ValueError, match="nothing to copy from"):
+        remove(clip, torch.ones(1, 1, 1, *SIZE))
