@@ -19,6 +19,13 @@ def trains(path: Path) -> bool:
     return any(f'"Internal{node}"' in text for node in slow)
 
 
+def works_on_clips(path: Path) -> bool:
+    """Does a workflow fill or make a clip as a whole, for minutes?"""
+    nodes = json.loads(path.read_text(encoding="utf-8"))["nodes"]
+    clips = any(node["type"] in ("LoadVideo", "InternalLoadClip") for node in nodes)
+    return clips and any("InpaintVideo" in node["type"] for node in nodes)
+
+
 def canvas(nodes: list[dict], links: list[list]) -> dict:
     """A file as the canvas saves it (0.4). nodes: id, type and what else matters."""
     entries = []

@@ -7,14 +7,16 @@ does.
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from .scenes import is_cut
+from .scenes import FLASH, SceneCuts
 
+Pair = tuple[Tensor, Tensor]  # a frame (C, H, W) and its mask (1, H, W)
 Carried = Mapping[str, Tensor] | None  # what a process wants to know in the next window
 Process = Callable[[Tensor, Tensor, Carried], tuple[Tensor, Carried]]
 CARRIED = "carried."
@@ -29,7 +31,7 @@ class Store(Protocol):
 
 
 def in_chunks(
-    frames: Iterable[tuple[Tensor, Tensor]],
+    frames: Iterable[Pair],
     process: Process,
     *,
     length: int = 40,
@@ -50,8 +52,8 @@ def in_chunks(
         and how many frames without a hole are looked at before and after those with one.
     fade: frames at the end of a window that the next one fills again, knowing what follows, and
         that pass from the one fill to the other; at most `overlap`, of which they are a part.
-    scenes: numbers of the frames at which a scene begins; None: where `is_cut` finds it so, () for
-        none.
+    scenes: numbers of the frames at which a scene begins; None: where `SceneCuts` finds it so, ()
+        for none.
     store: keeps what is finished, so that a run that was broken off goes on there when it is given
         the same frames, with the same result.
     Yields the frames in order, each as soon as its window is finished; at most about 4 * length
@@ -80,17 +82,14 @@ class _Chunks:
         self.waiting: list[tuple[Tensor, Tensor]] = []
         self.quiet = 0
 
-    def all(
-        self, frames: Iterable[tuple[Tensor, Tensor]], scenes: Collection[int] | None
-    ) -> Iterator[Tensor]:
-        before: Tensor | None = None
-        for number, (frame, mask) in enumerate(frames):
-            _check(frame, mask, before, number)
-            cut = number in scenes if scenes is not None else None
-            if before is not None and (is_cut(before, frame) if cut is None else cut):
+    def all(self, frames: Iterable[Pair], scenes: Collection[int] | None) -> Iterator[Tensor]:
+        marked = (
+            _marked(_checked(frames), scenes) if scenes is not None else _seen(_checked(frames))
+        )
+        for frame, mask, begins in marked:
+            if begins:
                 yield from self.window(last=True)
                 self.past, self.carried = [], None
-            before = frame
             yield from self.take(frame, mask)
         yield from self.window(last=True)
 
@@ -184,15 +183,42 @@ def _carried(tensors: Mapping[str, Tensor]) -> Carried:
     return found or None
 
 
-def _check(frame: Tensor, mask: Tensor, before: Tensor | None, number: int) -> None:
-    size = frame.shape[-2:]
-    if frame.dim() != 3 or mask.shape != (1, *size):
-        raise ValueError(
-            f"frame {number} is {tuple(frame.shape)} and its mask {tuple(mask.shape)}, expected "
-            "(C, H, W) and (1, H, W)"
-        )
-    if before is not None and before.shape != frame.shape:
-        raise ValueError(
-            f"frame {number} is {tuple(frame.shape)}, the one before it {tuple(before.shape)}; a "
-            "clip keeps one size"
-        )
+def _marked(
+    frames: Iterable[Pair], scenes: Collection[int]
+) -> Iterator[tuple[Tensor, Tensor, bool]]:
+    """Every frame with its mask, and whether a scene begins there."""
+    for number, (frame, mask) in enumerate(frames):
+        yield frame, mask, number in scenes
+
+
+def _seen(frames: Iterable[Pair]) -> Iterator[tuple[Tensor, Tensor, bool]]:
+    """The same where the scenes have to be found: FLASH frames late, when it is certain."""
+    cuts, found, late, number = SceneCuts(), set(), deque(), 0
+    for frame, mask in frames:
+        found.update(cuts.feed(frame))
+        late.append((frame, mask))
+        if len(late) > FLASH:
+            yield *late.popleft(), number in found
+            number += 1
+    found.update(cuts.finish())
+    while late:
+        yield *late.popleft(), number in found
+        number += 1
+
+
+def _checked(frames: Iterable[Pair]) -> Iterator[Pair]:
+    """The frames, each as large as the first one and its mask. Raises ValueError."""
+    first: Tensor | None = None
+    for number, (frame, mask) in enumerate(frames):
+        if frame.dim() != 3 or mask.shape != (1, *frame.shape[-2:]):
+            raise ValueError(
+                f"frame {number} is {tuple(frame.shape)} and its mask {tuple(mask.shape)}, "
+                "expected (C, H, W) and (1, H, W)"
+            )
+        first = frame if first is None else first
+        if first.shape != frame.shape:
+            raise ValueError(
+                f"frame {number} is {tuple(frame.shape)}, the first one {tuple(first.shape)}; a "
+                "clip keeps one size"
+            )
+        yield frame, mask

@@ -3,20 +3,26 @@
 import io
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
-from canvas import needs_checkpoint, trains
+from canvas import needs_checkpoint, trains, works_on_clips
 from internal_methods.headless.command import main
 from internal_methods.headless.run import descriptions, node_classes
 from internal_methods.headless.settings import apply
 from internal_methods.headless.workflow import load, read, sockets
+from internal_methods.storage.clip_reader import opened
+from internal_methods.storage.clips import is_clip
+from internal_methods.storage.clips import read as read_clip
 from internal_methods.storage.pictures import read as picture
 from internal_methods.storage.pictures import write
 from quick_settings import quick
+from videos import write_video
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
@@ -38,7 +44,7 @@ def listed(capsys):
 
 def shortened(path: Path) -> list[str]:
     """What to set, so that workflows which work for minutes work for a moment."""
-    return quick(path) if trains(path) else []
+    return quick(path) if trains(path) or works_on_clips(path) else []
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +77,8 @@ def test_nodes_are_described_as_our_own_listing_describes_them(described, listed
         for description in (ours, theirs):
             del description["python_module"]  # ComfyUI's name for the folder
             for _, options in sockets(description).values():
-                if options.get("image_upload") or id == "InternalLoadModel":
+                uploads = options.get("image_upload") or options.get("video_upload")
+                if uploads or id == "InternalLoadModel":
                     options.pop("options", None)  # the files in the input folder
         assert set(ours) == set(theirs)
         for part in ours:
@@ -133,17 +140,33 @@ def test_a_workflow_gives_the_same_pixels_in_both_places(path, server, documents
     for id, output in ours.items():
         assert len(output["files"]) == len(theirs[id])
         for name, file in zip(output["files"], theirs[id], strict=True):
+            if is_clip(name):
+                copy = server.base / file["type"] / file["subfolder"] / file["filename"]
+                assert_same_clips(Path(name), copy)
+                continue
             with Image.open(name) as mine, picture_of(server, file) as their:
                 assert np.array_equal(mine, their), f"{output['node']}: {Path(name).name}"
-                assert embedded(mine) == embedded(their)
+                assert embedded(mine.info) == embedded(their.info)
 
 
-def embedded(picture: Image.Image) -> tuple[dict, dict]:
-    """The prompt and the workflow that a PNG carries."""
-    prompt = json.loads(picture.info["prompt"])
+def assert_same_clips(ours: Path, theirs: Path) -> None:
+    """The same frames at the same times, and the same workflow in the file."""
+    with opened(ours) as mine, opened(theirs) as other:
+        assert replace(mine.about, name="") == replace(other.about, name=""), ours.name
+        for one, two in zip(mine, other, strict=True):
+            assert one.time == two.time and np.array_equal(one.pixels, two.pixels), ours.name
+    if ours.is_file():
+        with av.open(str(ours)) as mine, av.open(str(theirs)) as other:
+            told = [{k.lower(): v for k, v in each.metadata.items()} for each in (mine, other)]
+        assert embedded(told[0]) == embedded(told[1])
+
+
+def embedded(info: dict) -> tuple[dict, dict]:
+    """The prompt and the workflow that a file carries."""
+    prompt = json.loads(info["prompt"])
     for node in prompt.values():
         node.pop("is_changed", None)  # ComfyUI's notes of what its cache may keep
-    return prompt, json.loads(picture.info["workflow"])
+    return prompt, json.loads(info["workflow"])
 
 
 def saving(values: dict, **load: object) -> dict:
@@ -233,3 +256,28 @@ def test_cancel_ends_a_long_run_soon(id, server, described):
     # A second, where kernels are compiled and the machine has nothing else to do.
     told = server.told(server.finished(job, seconds=20))
     assert told["execution_interrupted"]["node_id"] == "3"
+
+
+def test_a_video_is_read_and_saved_as_a_stream(server):
+    """VIDEO from ComfyUI's own Load Video through our Save Clip, and from there through its own."""
+    frames = np.random.default_rng(3).integers(0, 256, (7, 16, 20, 3), dtype=np.uint8)
+    write_video(server.base / "input" / "noise.mkv", frames, rate=5)
+    prompt = {
+        "1": {"class_type": "LoadVideo", "inputs": {"file": "noise.mkv"}},
+        "2": {
+            "class_type": "InternalSaveClip",
+            "inputs": {"video": ["1", 0], "filename_prefix": "a", "format": "ffv1_16", "fps": 1.0},
+        },
+        "3": {"class_type": "GetVideoComponents", "inputs": {"video": ["1", 0]}},
+        "4": {"class_type": "CreateVideo", "inputs": {"images": ["3", 0], "fps": 5.0}},
+        "5": {
+            "class_type": "InternalSaveClip",
+            "inputs": {"video": ["4", 0], "filename_prefix": "b", "format": "png", "fps": 1.0},
+        },
+    }
+    history = server.run(prompt)
+    assert history["status"]["status_str"] == "success", server.told(history)
+    for id in ("2", "5"):
+        [file] = history["outputs"][id]["images"]
+        clip, rate = read_clip(server.base / "output" / file["subfolder"] / file["filename"])
+        assert np.array_equal(np.rint(clip * 255), frames) and rate in (5, None)

@@ -1,12 +1,16 @@
 """The stand-ins for ComfyUI's video nodes; tests/comfyui compares them with the real ones."""
 
+import json
+
 import av
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+import canvas
 from internal_methods.headless import core_video, host
+from internal_methods.headless.command import main
 from internal_methods.storage.clip_reader import ClipError
 from videos import write_video
 
@@ -129,3 +133,58 @@ def test_what_only_passes_is_gone_after_the_run(tmp_path):
         path.write_bytes(b"something")
         assert path.parent == tmp_path / "temp" and host.passing_file(".mp4") != path
     assert not list((tmp_path / "temp").iterdir())
+
+
+def video_and_save() -> dict:
+    """A workflow that loads a video and saves it: titles Clip and Result."""
+    load = {
+        "id": 1,
+        "type": "LoadVideo",
+        "title": "Clip",
+        "outputs": [{"name": "VIDEO", "type": "VIDEO", "links": [1]}],
+        "widgets_values": ["not_there.mp4", "image"],
+    }
+    save = {
+        "id": 2,
+        "type": "SaveVideo",
+        "title": "Result",
+        "inputs": [{"name": "video", "type": "VIDEO", "link": 1}],
+        "widgets_values": ["video/kept", "auto", "auto"],
+    }
+    return canvas.canvas([load, save], [[1, 1, 0, 2, 0, "VIDEO"]])
+
+
+@pytest.mark.parametrize("kind", ["a file elsewhere", "a folder elsewhere", "a folder here"])
+def test_any_path_can_be_set_as_the_clip(tmp_path, monkeypatch, capsys, kind):
+    job, elsewhere = tmp_path / "job", tmp_path / "shots"
+    for made in (job / "0420", elsewhere / "0420"):
+        made.mkdir(parents=True)
+        for number, picture in enumerate(pictures()):
+            Image.fromarray(picture).save(made / f"shot_{number + 8}.png")
+    write_video(elsewhere / "a.mp4", pictures(), "libx264", "yuv420p", rate=24)
+    canvas.write(job, video_and_save())
+    monkeypatch.chdir(job)
+    clip = {"a file elsewhere": elsewhere / "a.mp4", "a folder elsewhere": elsewhere / "0420"}
+    command = ["run", "job.json", "--set", f"Clip.file={clip.get(kind, '0420')}", "--json"]
+    assert main(command) == 0
+    [output] = json.loads(capsys.readouterr().out)["outputs"]
+    assert output["files"] == [str(job / "output" / "video" / "kept_00001_.mp4")]
+    with av.open(output["files"][0]) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        assert json.loads(container.metadata["workflow"])["version"] == 0.4
+    order = [np.abs(frame.astype(int) - pictures()).mean((1, 2, 3)).argmin() for frame in frames]
+    assert order == [0, 1, 2, 3]
+
+
+def test_a_missing_or_broken_clip_is_the_users(tmp_path, monkeypatch, capsys):
+    canvas.write(tmp_path, video_and_save())
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.mp4").write_bytes(b"0" * 999)
+    (tmp_path / "empty").mkdir()
+    for name, told in (
+        ("not_there.mp4", "no file or folder 'not_there.mp4'"),
+        ("broken.mp4", "broken.mp4 is no video"),
+        ("empty", "empty holds no pictures"),
+    ):
+        assert main(["run", "job.json", "--set", f"Clip.file={name}"]) == 2
+        assert told in capsys.readouterr().err

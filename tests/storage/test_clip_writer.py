@@ -10,7 +10,8 @@ import torch
 
 from internal_methods.methods.video import in_chunks
 from internal_methods.storage.clip_reader import opened
-from internal_methods.storage.clip_writer import FORMATS, suffix_of, writing
+from internal_methods.storage.clip_writer import CODECS, FORMATS, suffix_of, writing
+from shared import ROOT
 
 LOSSLESS = [
     ("ffv1", np.uint8),
@@ -175,6 +176,17 @@ def test_what_is_outside_of_the_range_is_clamped(tmp_path):
     picture = np.full((16, 16, 3), np.float32((-1, 0.5, 7)))
     [frame] = read(write(tmp_path / "a.mkv", "ffv1", [picture]))
     assert (frame.pixels == (0, 128, 255)).all()
+
+
+@pytest.mark.parametrize("format", CODECS)
+def test_the_same_frames_give_the_same_bytes(tmp_path, format):
+    clip = read(ROOT / "workflows" / "inputs" / "fire.mp4")
+    written = []
+    for name in ("a", "b", "c"):
+        path = tmp_path / f"{name}{suffix_of(format)}"
+        write(path, format, [frame.pixels for frame in clip], rate=Fraction(24))
+        written.append(path.read_bytes())
+    assert written[0] == written[1] == written[2]
 
 
 def test_text_is_kept(tmp_path):

@@ -106,6 +106,13 @@ def test_scenes_are_found_where_none_are_given():
     assert [clip.shape[2] for clip, _, _ in process.windows] == [6, 6]
 
 
+def test_a_flash_ends_no_window():
+    process, frames = Steady(), scene(1, 5)
+    frames[3] = (frames[3][0] * 0.2 + 0.8, frames[3][1])
+    assert len(run(frames, process, scenes=None)) == 6
+    assert [clip.shape[2] for clip, _, _ in process.windows] == [6]
+
+
 def test_two_fills_of_the_same_frames_pass_into_each_other():
     values = iter((0.0, 1.0))
 
