@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .features import MatchingSpace, colour_channels
 from .field import Field, grid
-from .morphology import bounding_box, depths, grown
+from .morphology import depths, extent, grown
 from .pyramid import masked_pyramid
 
 TEXTURE = 5.0  # weight of the luma derivatives beside colour
@@ -90,12 +90,12 @@ def working_window(hole: Tensor, setting: Setting) -> tuple[slice, ...]:
     low, high = 4 * setting.patch_size, max(hole.shape[2:])
     while low < high:
         margin = (low + high + 1) // 2
-        sides = bounding_box(hole, margin, setting.wrap)
+        sides = extent(hole, margin, setting.wrap)
         if math.prod(side.stop - side.start for side in sides) <= pixels:
             low = margin
         else:
             high = margin - 1
-    return bounding_box(hole, low, setting.wrap)
+    return tuple(extent(hole, low, setting.wrap))
 
 
 def hole_scales(
@@ -119,7 +119,7 @@ def hole_scales(
     scales = []
     for (values, there), use in zip(pyramid, usable, strict=False):
         unknown = ~there.all(1, keepdim=True)
-        box = bounding_box(unknown, 2 * setting.patch_size, setting.wrap)
+        box = tuple(extent(unknown, 2 * setting.patch_size, setting.wrap))
         inner = (slice(None), slice(None), *box)
         unknown = unknown[inner]
         depth = depths(unknown, 3 * setting.patch_size, setting.wrap)
