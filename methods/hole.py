@@ -159,15 +159,17 @@ def _level_count(hole: Tensor, usable: list[Tensor], setting: Setting) -> int:
     """How many scales to work on; appends to `usable` what may be copied at each of them.
 
     A coarse pixel may be copied if the blur that it comes from touches nothing else. Of clips, it
-    is how far the hole reaches within frames that decides.
+    is how far the hole reaches within frames that decides, and two patches cover it at the coarsest
+    scale: smaller holes lose the motion of fine texture, and its detail.
     """
     half, patch = setting.half, setting.patch_size
+    covered = setting.across(patch if setting.is_clip else half)
     wanted = setting.levels or 99
     least = 3 * patch if setting.levels is None else patch
     while len(usable) < wanted:
-        fits = ~grown(~hole, setting.across(half), setting.wrap)
-        if setting.levels is None and not fits.any():
-            break  # a patch already covers the hole
+        wider = ~grown(~hole, covered, setting.wrap)
+        if setting.levels is None and not wider.any():
+            break
         hole = grown(hole, setting.across(1), setting.wrap)[..., ::2, ::2]
         use = ~grown(~usable[-1], setting.across(1), setting.wrap)[..., ::2, ::2]
         inner = [slice(half, -half or None)] * len(setting.wrap)
