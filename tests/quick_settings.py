@@ -24,6 +24,7 @@ QUICK = {
     "rebuild_from_another": ["Settings.quality=fast"],
     "super_resolve": ["Settings.quality=fast", "Settings.neighbours=3"],
     "score_a_clip": ["Patch Inpaint.iterations=1"],
+    "patch_inpaint_video": ["Settings.iterations=2"],
     "score_generation": [
         *["PSin.count=2", "PSin.iterations=2", "Settings.count=2", "Settings.iterations=2"],
         *["Score of PSin.samples=300", "Score of PSinOT.samples=300"],
