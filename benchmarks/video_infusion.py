@@ -39,7 +39,6 @@ HOLE = Motion(height=(56.0, 80.0), width=(56.0, 80.0))
 PLAIN = {"intervals": 1, "common": 0.0, "asked": 100}
 METHODS = {
     "interval": {},
-    "interval 20": {"intervals": 20, "common": 0.0, "asked": 5},
     "interval 20 after half": {"intervals": 20, "common": 0.5, "asked": 5},
     "interval 5 after 3/4": {"intervals": 5, "common": 0.75, "asked": 20},
     "uniform": PLAIN,
