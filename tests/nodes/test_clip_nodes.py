@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from fractions import Fraction
+from io import BytesIO
 
 import av
 import numpy as np
@@ -38,6 +39,7 @@ def load(clip, first_frame: int = 0, frames: int = 0, channels: str = "rgb"):
 
 def save(format: str, images=None, video=None, audio=None, fps: float = 12.0, prefix: str = "a"):
     shown = SaveClip.execute(prefix, format, fps, images, video, audio).ui.as_dict()
+    assert ("animated" in shown) == (format == "h264")  # what the canvas can play
     [file] = shown["images"]
     return host.folder_of(file["type"]) / file["subfolder"] / file["filename"]
 
@@ -227,13 +229,17 @@ def test_progress_is_of_the_whole_clip(folder):
     assert shares == sorted(shares) and shares[-1] == 1 and len(shares) > 9
 
 
-def test_the_sound_goes_along(folder):
+@pytest.mark.parametrize("where", ["in a file", "in memory"])
+def test_the_sound_goes_along(folder, where):
     with writing(
         folder / "a.mp4", "h264", rate=Fraction(10), sound=(np.ones((1, 8000)), 8000)
     ) as out:
         for picture in noise(10).numpy():
             out.add(picture)
-    filled = fill(from_file(folder / "a.mp4"), hole(1), format="h264")
+    video = from_file(folder / "a.mp4")
+    if where == "in memory":
+        video = InputImpl.VideoFromFile(BytesIO((folder / "a.mp4").read_bytes()))
+    filled = fill(video, hole(1), format="h264")
     kinds = []
     for path in (folder / "a.mp4", videos.source_of(filled)):
         with av.open(str(path)) as container:
