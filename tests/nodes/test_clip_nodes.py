@@ -95,6 +95,12 @@ def test_load_sees_a_changed_clip_and_misses_a_missing_one(folder):
     assert "no file or folder 'b.mkv'" in LoadClip.validate_inputs("b.mkv")
 
 
+def test_a_clip_for_the_canvas(folder):
+    images = noise() * 0 + 0.4
+    back, _, _, fps = load(str(save("h264", images, fps=29.97)))
+    assert (back - images).abs().max() < 0.01 and fps == pytest.approx(29.97, abs=1e-6)
+
+
 def test_saving_takes_one_clip(folder):
     video = InputImpl.VideoFromComponents(Types.VideoComponents(noise(), Fraction(5)))
     for given in ({}, {"images": noise(), "video": video}):

@@ -28,6 +28,8 @@ def clip_with(path, codec: str, tracks: int = 1):
         stream.height = stream.width = 32
         stream.pix_fmt = "yuv420p"
         sounds = [container.add_stream(codec, rate=RATE, layout="mono") for _ in range(tracks)]
+        for track in sounds:
+            track.metadata["language"] = "deu"
         for _ in range(10 * SECONDS):
             picture = np.full((32, 32, 3), 99, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
@@ -63,6 +65,9 @@ def test_sound_is_copied_packet_by_packet(tmp_path, caplog, codec, tracks, forma
     source = clip_with(tmp_path / "a.mkv", codec, tracks)
     target = rewritten(source, tmp_path / f"b.{suffix}", format)
     assert sorted(packets(target)) == sorted(packets(source)) and len(packets(source)) > 7 * tracks
+    with av.open(str(target)) as container:
+        languages = [stream.metadata.get("language") for stream in container.streams.audio]
+    assert languages == ["deu"] * tracks
     assert "encoded anew" not in caplog.text
 
 

@@ -198,6 +198,20 @@ def test_text_is_kept(tmp_path):
         assert text.items() <= found.items()
 
 
+@pytest.mark.parametrize("format", ["h264", "ffv1"])
+def test_what_a_clip_tells_of_itself_is_kept(tmp_path, format):
+    taken = {"creation_time": "2024-05-06T07:08:09.000000Z", "workflow": "old"}
+    source = write(tmp_path / "a.mp4", "h264", frames(np.uint8), text=taken)
+    with opened(source) as reading:
+        about, pictures = reading.about, [frame.pixels for frame in reading]
+    assert taken.items() <= about.text.items() and "encoder" not in about.text
+    target = tmp_path / f"b{suffix_of(format)}"
+    write(target, format, pictures, like=about, text={"workflow": "new"})
+    with opened(target) as reading:
+        found = {key.lower(): value for key, value in reading.about.text.items()}
+    assert found == {**{k.lower(): v for k, v in about.text.items()}, "workflow": "new"}
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_clip_appears_whole_or_not_at_all(tmp_path, format):
     path = tmp_path / f"a{suffix_of(format)}"
