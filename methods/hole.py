@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .features import MatchingSpace, colour_channels
 from .field import Field, grid
-from .morphology import bounding_box, depths, grown
+from .morphology import depths, extent, grown
 from .pyramid import masked_pyramid
 
 TEXTURE = 5.0  # weight of the luma derivatives beside colour
@@ -90,12 +90,12 @@ def working_window(hole: Tensor, setting: Setting) -> tuple[slice, ...]:
     low, high = 4 * setting.patch_size, max(hole.shape[2:])
     while low < high:
         margin = (low + high + 1) // 2
-        sides = bounding_box(hole, margin, setting.wrap)
+        sides = extent(hole, margin, setting.wrap)
         if math.prod(side.stop - side.start for side in sides) <= pixels:
             low = margin
         else:
             high = margin - 1
-    return bounding_box(hole, low, setting.wrap)
+    return tuple(extent(hole, low, setting.wrap))
 
 
 def hole_scales(
@@ -119,7 +119,7 @@ def hole_scales(
     scales = []
     for (values, there), use in zip(pyramid, usable, strict=False):
         unknown = ~there.all(1, keepdim=True)
-        box = bounding_box(unknown, 2 * setting.patch_size, setting.wrap)
+        box = tuple(extent(unknown, 2 * setting.patch_size, setting.wrap))
         inner = (slice(None), slice(None), *box)
         unknown = unknown[inner]
         depth = depths(unknown, 3 * setting.patch_size, setting.wrap)
@@ -159,15 +159,17 @@ def _level_count(hole: Tensor, usable: list[Tensor], setting: Setting) -> int:
     """How many scales to work on; appends to `usable` what may be copied at each of them.
 
     A coarse pixel may be copied if the blur that it comes from touches nothing else. Of clips, it
-    is how far the hole reaches within frames that decides.
+    is how far the hole reaches within frames that decides, and two patches cover it at the coarsest
+    scale: smaller holes lose the motion of fine texture, and its detail.
     """
     half, patch = setting.half, setting.patch_size
+    covered = setting.across(patch if setting.is_clip else half)
     wanted = setting.levels or 99
     least = 3 * patch if setting.levels is None else patch
     while len(usable) < wanted:
-        fits = ~grown(~hole, setting.across(half), setting.wrap)
-        if setting.levels is None and not fits.any():
-            break  # a patch already covers the hole
+        wider = ~grown(~hole, covered, setting.wrap)
+        if setting.levels is None and not wider.any():
+            break
         hole = grown(hole, setting.across(1), setting.wrap)[..., ::2, ::2]
         use = ~grown(~usable[-1], setting.across(1), setting.wrap)[..., ::2, ::2]
         inner = [slice(half, -half or None)] * len(setting.wrap)

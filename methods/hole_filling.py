@@ -74,12 +74,11 @@ def fill_holes(
     """
     done = []
     for b in range(len(images)):
-        one = [
-            given if given is None or len(given) == 1 else given[b : b + 1]
-            for given in (mask, allowed, guide)
-        ]
+        one = slice(b, b + 1)
+        part = [given if len(given) == 1 else given[one] for given in (mask, allowed)]
+        hint = guide if guide is None or len(guide) == 1 else guide[one]
         with kernels_only():
-            done.append(_fill(images[b : b + 1].detach(), *one, setting, callback))
+            done.append(_fill(images[one].detach(), part[0], part[1], hint, setting, callback))
     filled, fields = zip(*done, strict=True)
     positions = torch.cat([field.positions for field in fields])
     distances = torch.cat([field.distances for field in fields])

@@ -42,8 +42,14 @@ def depths(mask: Tensor, most: int, wrap: tuple[bool, ...] = (False, False)) -> 
 
 def bounding_box(
     mask: Tensor, margin: int, whole: tuple[bool, ...] = (False, False)
-) -> tuple[slice, ...]:
-    """Per axis, where the True pixels of (1, 1, *size) lie, and a margin; all of `whole` axes."""
+) -> tuple[slice, slice]:
+    """The rows and columns of the True pixels of (1, 1, H, W) and a margin; all of `whole` axes."""
+    rows, columns = extent(mask, margin, whole)
+    return rows, columns
+
+
+def extent(mask: Tensor, margin: int, whole: tuple[bool, ...] = (False, False)) -> list[slice]:
+    """`bounding_box` of (1, 1, H, W) or (1, 1, T, H, W), a slice for each axis."""
     slices = []
     for axis, entire in enumerate(flags(whole, mask.dim() - 2)):
         side = mask.shape[2 + axis]
@@ -53,4 +59,4 @@ def bounding_box(
         index = mask[0, 0].movedim(axis, 0).flatten(1).any(1).nonzero()
         low, high = int(index.min()) - margin, int(index.max()) + 1 + margin
         slices.append(slice(max(0, low), min(side, high)))
-    return tuple(slices)
+    return slices

@@ -10,6 +10,7 @@ from .morphology import grown
 from .steps import Poll
 
 MOST_SOURCES = 16384  # source patches compared with; a random choice where there are more
+MOST_SOURCES_OF_CLIPS = 4096  # with patches of more numbers, for more pixels
 CHUNK = 1 << 22  # distances held at a time
 
 
@@ -37,8 +38,9 @@ def onion_peel(
     axes = target.dim() - 2
     half, wrap = patch_size // 2, patches.flags(wrap, axes)
     middles_at = centres[0, 0].nonzero()  # (n, axes)
-    if len(middles_at) > MOST_SOURCES:
-        index = torch.arange(MOST_SOURCES, device=source.device)
+    most = MOST_SOURCES if axes == 2 else MOST_SOURCES_OF_CLIPS
+    if len(middles_at) > most:
+        index = torch.arange(most, device=source.device)
         middles_at = middles_at[random.below(len(middles_at), seed, index)]
     offsets = torch.tensor(list(product(range(patch_size), repeat=axes)), device=source.device)
 

@@ -3,7 +3,7 @@
 from . import convert
 from . import diffusion_inputs as asked_for
 from .api import host, io
-from .diffusion import TRAINED_LAYERS, checkpoints, costed, memory
+from .diffusion import SAMPLED_LAYERS, TRAINED_LAYERS, checkpoints, costed, memory
 from .diffusion_inputs import INTENSITY, SUMMARY_TOOLTIP
 from .types import ModelSocket
 
@@ -158,10 +158,9 @@ class IntervalTrainAndSampleVideo(io.ComfyNode):
         chosen = {"intervals": intervals, "common": common, "asked": asked, "count": count}
         chosen |= {"steps": steps, "seconds": seconds or None, "seed": training.seed}
         tensors = {"clip": clip, "hole": hole} | ({} if fill is None else {"start": fill})
-        voxels = training.batch * training.frames * training.window**2
         with (
             checkpoints().of(tensors, [network, training, chosen]) as checkpoint,
-            host.room(memory(network, voxels, TRAINED_LAYERS)),
+            host.room(_room(network, training, clip[0, 0].numel())),
         ):
             fills, model = infusion(
                 clip,
@@ -290,11 +289,10 @@ class DynamicTexture(io.ComfyNode):
         chosen |= {"intervals": intervals, "common": common, "asked": asked, "count": count}
         chosen |= {"steps": steps, "seconds": seconds or None, "seed": training.seed}
         tensors = {"clip": clip} | ({} if hidden is None else {"hidden": hidden})
-        side = training.window if stationary else max(own)
-        voxels = training.batch * training.frames * side**2
+        voxels = frames * chosen["size"][0] * chosen["size"][1]
         with (
             checkpoints().of(tensors, [network, training, chosen]) as checkpoint,
-            host.room(memory(network, voxels, TRAINED_LAYERS)),
+            host.room(_room(network, training, voxels)),
         ):
             made, model = dynamic_texture(
                 clip,
@@ -310,6 +308,15 @@ class DynamicTexture(io.ComfyNode):
         curve = convert.to_image(loss_curve(model.losses, "loss"))
         words = f"{words}; PSNR against the clip: {near} dB"
         return io.NodeOutput(_frames(made), model, curve, words)
+
+
+def _room(network, training, voxels: int) -> int:
+    """Bytes that the training, or the sampling of so many voxels, takes at once, roughly."""
+    from ..methods.diffusion.work import VOXELS
+
+    windows = training.batch * training.frames * training.window**2
+    sampled = memory(network, min(voxels, VOXELS), SAMPLED_LAYERS)
+    return max(memory(network, windows, TRAINED_LAYERS), sampled)
 
 
 def _frames(clips):

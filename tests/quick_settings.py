@@ -4,6 +4,7 @@ from pathlib import Path
 
 SHORT = ("Settings.steps=4", "Settings.window=16", "Settings.width=8")  # of a training
 SHORT_CLIP = (*SHORT, "Settings.window_frames=4", "Settings.intervals=2", "Settings.asked=1")
+SHORT_CLIP += ("Settings.levels=1",)  # which sees less around the hole
 
 QUICK = {
     "attention_temperature_sweep": [
@@ -15,7 +16,7 @@ QUICK = {
         "Compare the average.metrics=psnr",
     ],
     "dynamic_texture_inpaint": [*SHORT_CLIP],
-    "dynamic_texture_loop": [*SHORT_CLIP, "Settings.frames=6"],
+    "dynamic_texture_loop": [*SHORT_CLIP, "Settings.frames=6", "Settings.prediction=noise"],
     "generate_wide": ["Settings.iterations=2"],
     "paint_to_image": ["Settings.iterations=2"],
     "generate_variations": ["Settings.count=2", "Settings.iterations=2"],
@@ -24,6 +25,7 @@ QUICK = {
     "rebuild_from_another": ["Settings.quality=fast"],
     "super_resolve": ["Settings.quality=fast", "Settings.neighbours=3"],
     "score_a_clip": ["Patch Inpaint.iterations=1"],
+    "patch_inpaint_video": ["Settings.iterations=2"],
     "score_generation": [
         *["PSin.count=2", "PSin.iterations=2", "Settings.count=2", "Settings.iterations=2"],
         *["Score of PSin.samples=300", "Score of PSinOT.samples=300"],

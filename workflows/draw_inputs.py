@@ -193,8 +193,9 @@ def polygon(size: tuple[int, int], *corners: tuple[float, float]) -> np.ndarray:
 
 def grown(mask: np.ndarray, by: int) -> np.ndarray:
     """A bool mask with a margin of `by` pixels."""
-    steps = range(-by, by + 1)
-    return np.logical_or.reduce([np.roll(mask, (dy, dx), (0, 1)) for dy in steps for dx in steps])
+    steps, (height, width) = range(2 * by + 1), mask.shape
+    wide = np.pad(mask, by)
+    return np.logical_or.reduce([wide[y : y + height, x : x + width] for y in steps for x in steps])
 
 
 def landed_balloon() -> tuple[np.ndarray, np.ndarray]:

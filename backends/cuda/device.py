@@ -27,6 +27,11 @@ def refusal(*tensors: Tensor, most: int = 0) -> str | None:
     return None
 
 
+def refusal_of_clips(axes: int, *tensors: Tensor, most: int = 0) -> str | None:
+    """`refusal` where kernels are written for images alone. axes: space axes of the data."""
+    return refusal(*tensors, most=most) if axes == 2 else "clips are left to eager"
+
+
 def volume(size: Sequence[int]) -> tuple[int, int, int]:
     """(T, H, W) of (H, W) or (T, H, W): to the kernels, an image is a clip of one frame."""
     frames, height, width = (1, *size)[-3:]

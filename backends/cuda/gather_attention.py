@@ -5,14 +5,14 @@ import triton
 from torch import Tensor
 
 from .. import pairs
-from .device import linear, refusal, tile
+from .device import linear, refusal_of_clips, tile
 from .pair_kernels import gather as kernel
 
 
 def why_not(logits: Tensor, values: Tensor, positions: Tensor, **_) -> str | None:
     numbers = len(values) * values.shape[1] * logits[0, 0].numel()
     most = max(numbers, values.numel(), positions.numel())
-    return refusal(values.ndim - 2, logits, values, positions, most=most)
+    return refusal_of_clips(values.ndim - 2, logits, values, positions, most=most)
 
 
 def gather_attention(

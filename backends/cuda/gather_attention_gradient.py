@@ -5,7 +5,7 @@ import triton
 from torch import Tensor
 
 from .. import pairs
-from .device import linear, refusal, tile
+from .device import linear, refusal_of_clips, tile
 from .pair_kernels import gather_to_logits, gather_to_values
 
 
@@ -19,7 +19,7 @@ def why_not(
     **__,
 ) -> str | None:
     most = max(gradient.numel(), values.numel(), positions.numel())
-    return refusal(values.ndim - 2, gradient, logits, values, positions, most=most)
+    return refusal_of_clips(values.ndim - 2, gradient, logits, values, positions, most=most)
 
 
 def gather_attention_gradient(

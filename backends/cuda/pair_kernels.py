@@ -36,7 +36,7 @@ def similarity(
     CHUNK: tl.constexpr,
 ):
     """The similarities of one neighbour of some queries."""
-    _, picture, y, x, live = _queries(queries, count, height, width, BLOCK)
+    _, picture, _t, y, x, live = _queries(queries, count, 1, height, width, BLOCK)
     area = height * width
     row = picture * neighbours + tl.program_id(1)
     place = positions + row * 2 * area + y * width + x
@@ -47,8 +47,8 @@ def similarity(
     a = (picture * (height + PATCH - 1) + y) * stride + x * CHANNELS
     b = (picture * key_height + key_y - PATCH // 2) * key_width + key_x - PATCH // 2
     distance = _distance(
-        q, k, a, b * CHANNELS, there, stride, key_width * CHANNELS,
-        PATCH, CHANNELS, SIMILARITY, BLOCK, CHUNK,
+        q, k, a, b * CHANNELS, there, stride, 0, key_width * CHANNELS, 0,
+        1, PATCH, CHANNELS, SIMILARITY, BLOCK, CHUNK,
     )  # fmt: skip
     found = tl.where(there, -distance, float("-inf"))
     tl.store(result + row * area + y * width + x, found, mask=live)
@@ -144,7 +144,7 @@ def gather(
     CHUNK: tl.constexpr,
 ):
     """Attention of some queries to their lists: twice over each, for the largest logit first."""
-    index, picture, y, x, live = _queries(queries, count, height, width, BLOCK)
+    index, picture, _t, y, x, live = _queries(queries, count, 1, height, width, BLOCK)
     channel = tl.program_id(1) * CHUNK + tl.arange(0, CHUNK)
     real = live[:, None] & (channel < channels)[None, :]
     half: tl.constexpr = WINDOW // 2
@@ -205,7 +205,7 @@ def gather_to_logits(
     CHUNK: tl.constexpr,
 ):
     """The gradient of the logits of one neighbour of some queries: over the lists that hold it."""
-    _, picture, y, x, live = _queries(queries, count, height, width, BLOCK)
+    _, picture, _t, y, x, live = _queries(queries, count, 1, height, width, BLOCK)
     area = height * width
     row = picture * neighbours + tl.program_id(1)
     half: tl.constexpr = WINDOW // 2

@@ -5,13 +5,15 @@ import triton
 from torch import Tensor
 
 from .. import pairs, patches
-from .device import linear, refusal, tile
+from .device import linear, refusal_of_clips, tile
 from .pair_kernels import similarity as kernel
 
 
 def why_not(q: Tensor, k: Tensor, positions: Tensor, *, patch_size: int, **_) -> str | None:
     numbers = len(q) * q.shape[1] * torch.Size(n + patch_size for n in q.shape[2:]).numel()
-    return refusal(q.ndim - 2, q, k, positions, most=max(numbers, k.numel(), positions.numel()))
+    return refusal_of_clips(
+        q.ndim - 2, q, k, positions, most=max(numbers, k.numel(), positions.numel())
+    )
 
 
 def patch_similarity(

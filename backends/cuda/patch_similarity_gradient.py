@@ -7,7 +7,7 @@ import triton
 from torch import Tensor
 
 from .. import pairs
-from .device import refusal, tile
+from .device import refusal_of_clips, tile
 from .pair_kernels import spread as kernel
 
 
@@ -15,7 +15,9 @@ def why_not(
     gradient: Tensor, q: Tensor, k: Tensor, positions: Tensor, *_, patch_size: int, **__
 ) -> str | None:
     numbers = q.shape[1] * torch.Size(n + patch_size for n in q.shape[2:]).numel()
-    return refusal(q.ndim - 2, gradient, q, k, most=max(numbers, k.numel(), positions.numel()))
+    return refusal_of_clips(
+        q.ndim - 2, gradient, q, k, most=max(numbers, k.numel(), positions.numel())
+    )
 
 
 def patch_similarity_gradient(

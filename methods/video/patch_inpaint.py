@@ -30,7 +30,8 @@ def inpaint_video(
     mask: (B or 1, 1, T or 1, H, W) in [0, 1]; where it is exactly 0 the clip comes back bit for
         bit, elsewhere fill and clip are mixed in its proportion. One frame serves for all.
     patch_size: odd, in pixels and in frames; the clip needs so many frames.
-    levels: scales of the frames, each half the next; None = until a patch covers the hole in each.
+    levels: scales of the frames, each half the next; None = until two patches, side by side, cover
+        the hole in each.
     iterations: at most so many alternations of search and vote per scale.
     source_mask: (B or 1, 1, T or 1, H, W), copy only from where it is > 0.5.
     memory: bytes of scratch beyond clip and result. Where the whole clip does not fit, patches come

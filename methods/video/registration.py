@@ -237,6 +237,7 @@ def _refined(
     hidden = np.maximum(hidden, cv2.dilate(beyond, rim, borderType=cv2.BORDER_REPLICATE))
     seen = key.points.round().astype(int)
     visible = key.points[hidden[seen[:, 1], seen[:, 0]] == 0]
+    brought = _as_bright(brought, key.grey, (hidden == 0) & (key.holes == 0))
     start, end = _followed(key.grey, key.holes, brought, hidden, visible, levels=1)
     if len(start) < max(FEWEST, SAME_POINTS * len(key.points)):
         return None
@@ -244,3 +245,14 @@ def _refined(
     if left is None or not _plausible(left, now.shape):
         return None
     return key.matrix @ left @ near
+
+
+def _as_bright(grey: np.ndarray, wanted: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """The frame with the brightness and contrast of another one that shows the same there."""
+    if not where.any():
+        return grey
+    (mean, spread), (new_mean, new_spread) = (
+        (float(values[where].mean()), float(values[where].std())) for values in (grey, wanted)
+    )
+    changed = (grey - mean) * (new_spread / max(spread, 1.0)) + new_mean
+    return changed.round().clip(0, 255).astype(np.uint8)

@@ -27,6 +27,21 @@ def test_levels_halve_and_round_up():
     assert torch.equal(levels[1], halved(levels[0]))
 
 
+def test_a_clip_is_halved_and_described_frame_by_frame():
+    clip = torch.rand(1, 3, 4, 11, 14)
+    frames = clip[0].movedim(1, 0)
+    known = torch.rand(1, 3, 4, 11, 14) > 0.2
+    for values, alike in (
+        (pyramid(clip, 3)[2], pyramid(frames, 3)[2]),
+        (features(clip), features(frames)),
+        (
+            masked_pyramid(clip, known, 2)[1][0],
+            masked_pyramid(frames, known[0].movedim(1, 0), 2)[1][0],
+        ),
+    ):
+        torch.testing.assert_close(values[0].movedim(1, 0), alike)
+
+
 def test_a_torus_stays_one():
     image = torch.rand(1, 1, 8, 8)
     moved = pyramid(image.roll((2, 4), (2, 3)), 2, (True, True))[1]

@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import Generator
 
-from internal_methods.methods.diffusion import work
+from internal_methods.methods.diffusion import diffusion_inpaint, work
+from internal_methods.methods.diffusion.model import TrainedModel
+from internal_methods.methods.diffusion.provenance import model_words
 from internal_methods.methods.diffusion.settings import NetworkSettings
 from internal_methods.methods.video import infusion, infusion_again
 from internal_methods.methods.video.infusion import LEARNING
@@ -129,6 +131,15 @@ def test_tiles_change_nothing(monkeypatch):
     assert len(tiles) == 1 and len(cut) > 1
     made = infusion_again(models, image, mask, asked=2, seed=0)
     assert torch.allclose(made, whole, atol=1e-5)
+
+
+def test_a_model_of_a_clip_survives_its_dictionary_and_says_what_it_is():
+    _, model = infusion(clip(), hole(), steps=2, **TOLD)
+    again = TrainedModel.from_dict(*model.to_dict())
+    assert (again.network, again.training) == (model.network, model.training)
+    assert "trained on: a clip of 6 frames of 40x28 pixels, 3 channels" in model_words(again)
+    with pytest.raises(ValueError, match="the model was trained on a clip"):
+        diffusion_inpaint(again, clip()[:, :, 0], hole()[:, :, 0])
 
 
 def test_a_start_is_refined():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from internal_methods.methods.morphology import grown
+from internal_methods.methods.morphology import depths, extent, grown
 from internal_methods.methods.onion_peel import onion_peel
 from internal_methods.methods.video import inpaint_video
 
@@ -176,3 +176,22 @@ def test_onion_peel_continues_a_moving_pattern():
         centres.narrow(axis, clip.shape[axis] - 2, 2).fill_(False)
     filled = onion_peel(torch.where(known, clip, 9.0), known, clip, centres, 5)
     assert (filled - clip).abs().max() < 1e-5
+
+
+def test_regions_of_clips_grow_and_are_measured_in_space_and_time():
+    mask = torch.zeros(1, 1, 9, 11, 13, dtype=torch.bool)
+    mask[..., 4, 5, 6] = True
+    assert extent(grown(mask, 2), 0) == [slice(2, 7), slice(3, 8), slice(4, 9)]
+    assert extent(grown(mask, (0, 1, 2)), 0) == [slice(4, 5), slice(4, 7), slice(4, 9)]
+    assert extent(mask, 5) == [slice(0, 9), slice(0, 11), slice(1, 12)]
+    assert int(grown(mask, 2).sum()) == 5**3
+    depth = depths(grown(mask, 2), 9)[0, 0]
+    assert depth[4, 5, 6] == 3 and depth[3, 5, 6] == 2 and depth[2, 5, 6] == 1
+
+
+def test_the_coarsest_scale_has_a_hole_that_two_patches_cover():
+    steps, clip = [], noise(1, 3, 5, 64, 72)
+    for side, levels in ((10, 1), (18, 2), (24, 3)):
+        mask = box(clip, 20, 20, side, side)
+        inpaint_video(clip, mask, iterations=1, callback=steps.append)
+        assert steps[-1].levels == levels, side

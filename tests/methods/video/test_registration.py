@@ -70,6 +70,14 @@ def test_errors_do_not_add_up():
     assert max(misses(result.matrices, np.concatenate([ways, ways[::-1]]), 0)) < 0.2
 
 
+def test_brightness_may_change():
+    """Points are followed by what they look like; a fade must not push them."""
+    ways = camera(FRAMES, turn=0.3)
+    fading = views(ways) * torch.linspace(1.0, 0.5, FRAMES).view(1, 1, -1, 1, 1)
+    result = found(fading, None, "homography", reference=0)
+    assert max(misses(result.matrices, ways, 0)) < 0.2
+
+
 def test_frames_without_anything_to_see_go_on_as_before():
     ways = camera(FRAMES, pan=(3.0, 1.0))
     clip = views(ways)

@@ -89,7 +89,7 @@ def test_a_threshold_above_all_confidence_leaves_nothing_to_the_motion():
 @pytest.mark.parametrize("engine", ["auto", "flow", "patch"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_known_pixels_come_back_bit_for_bit(engine, dtype):
-    clip = restless(6).to(dtype)
+    clip = restless(6).to(dtype).contiguous(memory_format=torch.channels_last_3d)  # as ComfyUI's
     mask, before = standing(clip), clip.clone()
     removal = remove(clip, mask, engine=engine)
     known = (mask == 0).expand_as(clip)
