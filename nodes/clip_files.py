@@ -212,7 +212,8 @@ class SaveClip(io.ComfyNode):
                 saved = _save(
                     filename_prefix, format, about.size, frames, about.frames, text, options
                 )
-        return io.NodeOutput(ui=ui.SavedImages([saved]))
+        shown = ui.PreviewVideo if saved["filename"].endswith(".mp4") else ui.SavedImages
+        return io.NodeOutput(ui=shown([saved]))
 
 
 def _save(

@@ -39,7 +39,8 @@ def source_of(video) -> "Source | None":
     if any(window):
         return None
     source = video.get_stream_source()
-    return source if isinstance(source, BytesIO) else Path(source)
+    # Of a file in memory everyone who reads gets a place of its own to read at.
+    return BytesIO(source.getvalue()) if isinstance(source, BytesIO) else Path(source)
 
 
 @contextmanager

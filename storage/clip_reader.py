@@ -5,9 +5,9 @@ Nothing is held but the frame at hand, and what the decoder needs for the next o
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mxf", ".ogv", ".nut")
 MISSING = 0.05  # share of a video's time that may be missing: headers tell it roughly
+
+OF_THE_FILE = ("encoder", "major_brand", "minor_version", "compatible_brands")  # not of the clip
 
 Source = Path | BytesIO  # a file, a folder of pictures, or a video in memory
 
@@ -66,7 +68,8 @@ class About:
     the file does not tell (a folder never does). frames: their number as the header has it, which
     may be wrong, or None. time_base: what the times of the frames are multiples of. turned: by how
     many degrees the frames were turned clockwise, as phones ask for. aspect: width of a pixel
-    divided by its height. sound: whether it has any.
+    divided by its height. sound: whether it has any. text: what the file tells besides, when and
+    where it was taken, for instance.
     """
 
     name: str
@@ -80,6 +83,7 @@ class About:
     aspect: Fraction | None = None
     colours: Colours = Colours()
     sound: bool = False
+    text: Mapping[str, str] = field(default_factory=dict)
 
 
 class Reading:
@@ -207,6 +211,7 @@ def _video(container, name: str, as_comfyui: bool) -> Reading:
         aspect=aspect,
         colours=_colours(first, stream),
         sound=bool(container.streams.audio),
+        text={key: value for key, value in container.metadata.items() if key not in OF_THE_FILE},
     )
 
     def pixels() -> Iterator[Frame]:

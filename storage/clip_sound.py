@@ -54,7 +54,8 @@ class CopiedSound:
         self._output, self._tracks = output, {}
         for stream in self._input.streams.audio:
             if stream.codec.canonical_name in output.supported_codecs:
-                self._tracks[stream.index] = output.add_stream_from_template(stream), None
+                track = output.add_stream_from_template(stream)
+                self._tracks[stream.index] = track, None
             else:
                 track, resampler = _encoder(output, stream.sample_rate, stream.layout.nb_channels)
                 self._tracks[stream.index] = track, resampler
@@ -64,6 +65,7 @@ class CopiedSound:
                     track.codec.canonical_name,
                     stream.codec.canonical_name,
                 )
+            track.metadata.update(stream.metadata)  # its language
         self._packets = self._demuxed()
         self._next = next(self._packets, None)
 

@@ -184,7 +184,8 @@ def writing(
 
     format: one of FORMATS, or a codec; of png, png16 and exr `path` is a new folder.
     rate: frames in a second; by default that of `like`, else 24.
-    like: the clip that this one is made from; its time base, colours and pixel aspect are kept.
+    like: the clip that this one is made from; its time base, colours, pixel aspect and text are
+        kept.
     colours: what a Y'CbCr video means by its numbers; by default what `like` does, else BT.709.
     sound: a video whose sound is taken, packet by packet where the container allows it, else
         encoded anew, as the log says; or samples, and how many there are in a second. A folder of
@@ -199,7 +200,8 @@ def writing(
             yield FolderWriting(folder, format, text or {})
         return
     rate = rate or (like and like.rate) or RATE
-    with whole(Path(path)) as beside, _container(beside, text or {}) as container:
+    told = {**(like.text if like is not None else {}), **(text or {})}
+    with whole(Path(path)) as beside, _container(beside, told) as container:
         codec = format if isinstance(format, Codec) else CODECS[format]
         video = VideoWriting(container, codec, Fraction(rate), like, colours, sound)
         try:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from fractions import Fraction
+from io import BytesIO
 
 import av
 import numpy as np
@@ -38,6 +39,7 @@ def load(clip, first_frame: int = 0, frames: int = 0, channels: str = "rgb"):
 
 def save(format: str, images=None, video=None, audio=None, fps: float = 12.0, prefix: str = "a"):
     shown = SaveClip.execute(prefix, format, fps, images, video, audio).ui.as_dict()
+    assert ("animated" in shown) == (format == "h264")  # what the canvas can play
     [file] = shown["images"]
     return host.folder_of(file["type"]) / file["subfolder"] / file["filename"]
 
@@ -91,6 +93,12 @@ def test_load_sees_a_changed_clip_and_misses_a_missing_one(folder):
     assert LoadClip.fingerprint_inputs("a.mkv") != before
     assert LoadClip.validate_inputs("a.mkv") is True
     assert "no file or folder 'b.mkv'" in LoadClip.validate_inputs("b.mkv")
+
+
+def test_a_clip_for_the_canvas(folder):
+    images = noise() * 0 + 0.4
+    back, _, _, fps = load(str(save("h264", images, fps=29.97)))
+    assert (back - images).abs().max() < 0.01 and fps == pytest.approx(29.97, abs=1e-6)
 
 
 def test_saving_takes_one_clip(folder):
@@ -227,13 +235,17 @@ def test_progress_is_of_the_whole_clip(folder):
     assert shares == sorted(shares) and shares[-1] == 1 and len(shares) > 9
 
 
-def test_the_sound_goes_along(folder):
+@pytest.mark.parametrize("where", ["in a file", "in memory"])
+def test_the_sound_goes_along(folder, where):
     with writing(
         folder / "a.mp4", "h264", rate=Fraction(10), sound=(np.ones((1, 8000)), 8000)
     ) as out:
         for picture in noise(10).numpy():
             out.add(picture)
-    filled = fill(from_file(folder / "a.mp4"), hole(1), format="h264")
+    video = from_file(folder / "a.mp4")
+    if where == "in memory":
+        video = InputImpl.VideoFromFile(BytesIO((folder / "a.mp4").read_bytes()))
+    filled = fill(video, hole(1), format="h264")
     kinds = []
     for path in (folder / "a.mp4", videos.source_of(filled)):
         with av.open(str(path)) as container:

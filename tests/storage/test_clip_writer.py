@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from internal_methods.methods.video import in_chunks
-from internal_methods.storage.clip_reader import opened
+from internal_methods.storage.clip_reader import About, opened
 from internal_methods.storage.clip_writer import CODECS, FORMATS, suffix_of, writing
 from shared import ROOT
 
@@ -95,8 +95,8 @@ def test_ten_bits_pass_through_without_loss(tmp_path):
 @pytest.mark.parametrize("format", ["ffv1", "h264"])
 def test_times_are_kept(tmp_path, format):
     times = [Fraction(time, 1000) for time in (0, 40, 50, 200, 233)]
-    first = write(tmp_path / "a.mkv", "ffv1", frames(np.uint8), times, rate=Fraction(25))
-    # The clip's own beat is 40 ms: without the time base of what it is like, 50 would be 40.
+    fine = About("", (14, 18), 3, 8, Fraction(25), time_base=Fraction(1, 1000))
+    first = write(tmp_path / "a.mkv", "ffv1", frames(np.uint8), times, like=fine)
     with opened(first) as reading:
         about, given = reading.about, list(reading)
     path = tmp_path / f"b{suffix_of(format)}"
@@ -104,7 +104,7 @@ def test_times_are_kept(tmp_path, format):
         for frame in given:
             output.add(frame.pixels, frame.time)
     assert about.time_base == Fraction(1, 1000)
-    assert [frame.time for frame in read(path)] == [frame.time for frame in given]
+    assert [frame.time for frame in given] == times == [frame.time for frame in read(path)]
 
 
 def test_the_rate_is_exact(tmp_path):
@@ -196,6 +196,20 @@ def test_text_is_kept(tmp_path):
         with av.open(str(path)) as container:
             found = {key.lower(): value for key, value in container.metadata.items()}
         assert text.items() <= found.items()
+
+
+@pytest.mark.parametrize("format", ["h264", "ffv1"])
+def test_what_a_clip_tells_of_itself_is_kept(tmp_path, format):
+    taken = {"creation_time": "2024-05-06T07:08:09.000000Z", "workflow": "old"}
+    source = write(tmp_path / "a.mp4", "h264", frames(np.uint8), text=taken)
+    with opened(source) as reading:
+        about, pictures = reading.about, [frame.pixels for frame in reading]
+    assert taken.items() <= about.text.items() and "encoder" not in about.text
+    target = tmp_path / f"b{suffix_of(format)}"
+    write(target, format, pictures, like=about, text={"workflow": "new"})
+    with opened(target) as reading:
+        found = {key.lower(): value for key, value in reading.about.text.items()}
+    assert found == {**{k.lower(): v for k, v in about.text.items()}, "workflow": "new"}
 
 
 @pytest.mark.parametrize("format", FORMATS)
