@@ -1,15 +1,16 @@
 """A 512 x 512 texture with a hole of about 5 %: what minutes of training on this machine give.
 
     python benchmarks/diffusion_texture.py --shared SHARED budget [--seconds 300] [--pictures ...]
-    python benchmarks/diffusion_texture.py --shared SHARED near [--picture bricks]
+    python benchmarks/diffusion_texture.py --shared SHARED near [--picture mosaic]
     python benchmarks/diffusion_texture.py --shared SHARED table
 
 SHARED holds data/textures and data/weights. `budget` trains within a time budget, on the machine as
 a user has it: plain diffusion, and refining the fill of patches (only the noise levels up to 300
 are trained, and sampling begins from that fill). `near` trains with windows drawn evenly, and by
-their likeness to what is around the hole, with fewer and fewer steps. Nothing in the hole is shown
-to any method; LPIPS and the other metrics are taken inside the hole. Every result is one file in
---runs; `table` puts them together in benchmarks/results/diffusion_texture.json.
+their likeness to what is around the hole, with fewer and fewer steps; in the "mosaic" a quarter
+each is plaster, grass, bricks and earth, and the hole is in the plaster. Nothing in the hole is
+shown to any method; LPIPS and the other metrics are taken inside the hole. Every result is one file
+in --runs; `table` puts them together in benchmarks/results/diffusion_texture.json.
 """
 
 import argparse
@@ -35,8 +36,9 @@ PICTURES = {
 }
 SIDE = 512
 HOLES = {"plaster": (206, 206), "grass": (206, 206), "bricks": (60, 330), "earth": (206, 206)}
+HOLES |= {"mosaic": (71, 71)}
 HOLE = {"budget": 100, "near": 114}
-STEPS = (125, 250, 500, 1000)
+STEPS = {0.0: (125, 250, 500, 1000, 2000), 1.0: (125, 250, 500)}  # even, near the hole
 SEEDS = (0, 1, 2)
 
 
@@ -47,14 +49,22 @@ def hole(picture: str, side: int) -> torch.Tensor:
     return mask
 
 
+def picture(textures: Path, name: str) -> torch.Tensor:
+    """(1, 3, SIDE, SIDE)."""
+    if name in PICTURES:
+        return load(textures / PICTURES[name])[..., :SIDE, :SIDE].contiguous()
+    parts = [picture(textures, part)[..., : SIDE // 2, : SIDE // 2] for part in PICTURES]
+    return torch.cat([torch.cat(parts[:2], 3), torch.cat(parts[2:], 3)], 2)
+
+
 class Case:
     """A picture and its hole: makes fills, scores them, keeps both."""
 
-    def __init__(self, arguments: argparse.Namespace, picture: str, kind: str):
-        self.runs, self.name = arguments.runs, f"{kind}-{picture}"
+    def __init__(self, arguments: argparse.Namespace, name: str, kind: str):
+        self.runs, self.name = arguments.runs, f"{kind}-{name}"
         folder = arguments.shared / "data"
-        self.image = load(folder / "textures" / PICTURES[picture])[..., :SIDE, :SIDE].contiguous()
-        self.mask = hole(picture, HOLE[kind])
+        self.image = picture(folder / "textures", name)
+        self.mask = hole(name, HOLE[kind])
         self.given = self.image * (1 - self.mask)
         self.weights = WeightsFolder([folder / "weights"])
         save(self.runs / f"{self.name}-given.png", self.given)
@@ -105,8 +115,8 @@ def budget(arguments: argparse.Namespace) -> None:
 def near(arguments: argparse.Namespace) -> None:
     case = Case(arguments, arguments.picture, "near")
     for seed in arguments.seeds:
-        for steps in STEPS:
-            for focus in (0.0, 1.0):
+        for focus, lengths in STEPS.items():
+            for steps in lengths:
                 name = f"focus {focus:g}, {steps} steps, seed {seed}"
                 if case.has(name):
                     continue
@@ -136,7 +146,7 @@ def main() -> None:
     one.add_argument("--methods", nargs="+", default=["refined", "plain"])
     one.set_defaults(do=budget)
     other = commands.add_parser("near")
-    other.add_argument("--picture", choices=PICTURES, default="bricks")
+    other.add_argument("--picture", choices=HOLES, default="mosaic")
     other.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     other.set_defaults(do=near)
     commands.add_parser("table").set_defaults(do=table)
