@@ -111,7 +111,9 @@ def _fill(
     found, costs = _solve(scales, setting, progress)
     finest = scales[-1]
     inner = (slice(None), slice(None), *finest.box)
-    fill = _final_vote(image[part].float(), finest.box, hole[part][inner], found, costs, setting)
+    fill = _final_vote(
+        image[part].float(), finest.box, hole[part][inner], found, costs, setting, progress
+    )
     filled = image.clone()
     inside = filled[part][inner]
     share = mask[part][inner].to(image.dtype)
@@ -292,7 +294,7 @@ def _mean_over_patches(values: Tensor, patch_size: int) -> Tensor:
 
 def _final_vote(
     values: Tensor, box: tuple[slice, ...], hole: Tensor, found: Field, costs: Tensor,
-    setting: Setting,
+    setting: Setting, progress: Progress,
 ) -> Tensor:  # fmt: skip
     """The hole in the range and with all channels of the picture, fitted to its border.
 
@@ -302,10 +304,13 @@ def _final_vote(
     ring = grown(hole, RING, setting.wrap) & ~hole
     sharpness = LAST_SHARPNESS_OF_CLIPS if setting.is_clip else LAST_SHARPNESS
     said = _vote(values, found, costs, hole | ring, setting, sharpness=sharpness)
+    progress.poll()
     errors = torch.where(ring, values[(slice(None), slice(None), *box)] - said, 0.0)
     reach = 2 * RING
     near = _blurred(errors, setting.wrap)
+    progress.poll()
     near /= _blurred(ring.to(values.dtype), setting.wrap).clamp(min=1e-6)
+    progress.poll()
     depth = depths(hole, reach, setting.wrap)
     fitted = said + near * torch.exp((1 - depth) / FADE) * (depth <= reach)
     known = torch.ones_like(values[:, :1], dtype=torch.bool)
