@@ -20,6 +20,7 @@ from .pyramid import masked_pyramid
 TEXTURE = 5.0  # weight of the luma derivatives beside colour
 CONFIDENCE = 1.3  # a vote loses this factor with every pixel of distance from what is known
 BYTES = 120  # of scratch for each pixel of the working window
+BYTES_OF_CLIPS = 140
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Scale:
 
 def working_window(hole: Tensor, setting: Setting) -> tuple[slice, ...]:
     """What of the picture is worked on: all of it, or as much around the hole as memory allows."""
-    pixels = setting.memory // BYTES
+    pixels = setting.memory // (BYTES_OF_CLIPS if setting.is_clip else BYTES)
     low, high = 4 * setting.patch_size, max(hole.shape[2:])
     while low < high:
         margin = (low + high + 1) // 2

@@ -12,6 +12,7 @@ from .steps import Poll
 MOST_SOURCES = 16384  # source patches compared with; a random choice where there are more
 MOST_SOURCES_OF_CLIPS = 4096  # with patches of more numbers, for more pixels
 CHUNK = 1 << 22  # distances held at a time
+PRODUCTS = 1 << 30  # that these take at most, so that the next poll is near
 
 
 def onion_peel(
@@ -64,7 +65,7 @@ def onion_peel(
         around = patches.pad(torch.where(known, target, 0.0), half, wrap, fill=0.0)
         weights = patches.pad(known.float(), half, wrap, fill=0.0)
         chosen = torch.empty_like(layer)
-        step = max(1, CHUNK // len(candidates))
+        step = max(1, min(CHUNK // len(candidates), PRODUCTS // candidates.numel()))
         for first in range(0, len(layer), step):
             part = slice(first, first + step)
             shares, queries = vectors(weights, layer[part]), vectors(around, layer[part])
