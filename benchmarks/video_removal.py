@@ -1,8 +1,8 @@
 """Removing objects from clips: flow, 3-D patches, Infusion and the router between them.
 
-    python benchmarks/video_removal.py --shared SHARED known [--clips ...] [--seeds ...]
-    python benchmarks/video_removal.py --shared SHARED objects
-    python benchmarks/video_removal.py --shared SHARED table
+    python benchmarks/video_removal.py known --shared SHARED [--clips ...] [--seeds ...]
+    python benchmarks/video_removal.py objects --shared SHARED
+    python benchmarks/video_removal.py table --shared SHARED
 
 SHARED holds data/video, data/dynamic_textures and data/weights. `known`: shapes that move over the
 clip hide what is known, so that every metric can be had: PSNR, SSIM, LPIPS inside the hole, SVFID
@@ -148,17 +148,15 @@ def table(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("job", choices=["known", "objects", "table"])
     parser.add_argument("--shared", type=Path, required=True)
     parser.add_argument("--runs", type=Path, default=Path("output/video_removal"))
     parser.add_argument("--clips", nargs="+", choices=SCENES, default=list(SCENES))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    commands = parser.add_subparsers(required=True)
-    for job in (known, objects, table):
-        commands.add_parser(job.__name__).set_defaults(do=job)
     arguments = parser.parse_args()
     arguments.runs.mkdir(parents=True, exist_ok=True)
-    arguments.do(arguments)
+    {"known": known, "objects": objects, "table": table}[arguments.job](arguments)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """How the background moves from one frame to the next, inside the hole as well.
 
 First the camera's matrix, then what it leaves: dense optical flow (DIS, Kroeger et al. 2016)
-between a frame and the next one brought onto it. What is in the holes is covered by the same smooth
-surface in both, so that it does not pull; the flow there is completed from around: a robust affine
-motion, and the smoothly continued difference from it.
+between a frame and the next one brought onto it. The flow counts where colours fit clearly better
+along it: on what stands still it is never quite 0, and over many frames that adds up. What is in
+the holes is covered by the same smooth surface in both, so that it does not pull; the flow there is
+completed from around: a robust affine motion, and the smoothly continued difference from it.
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ CELL = 4  # pixels; the flow is kept as its means over squares
 REACH = 6  # pixels around a hole where the flow of its contents may leak
 NEAR = 12.0  # cells; how far around the hole the affine motion looks
 ROUNDS = 5  # of reweighting the affine fit
+AROUND = 3  # cells to each side over which the camera alone is compared with the flow
+GAIN = 0.7  # of the squared difference that the flow has to leave at most, or the camera is right
 SMALL = 0.1  # pixels; differences from the affine motion from which a cell counts less
 
 
@@ -92,12 +95,20 @@ def pair_motion(
     apart = np.linalg.norm(forward + home, axis=2)
     length = np.linalg.norm(forward, axis=2)
     agree = known & (apart < consistency + 0.05 * length)
-    weight = cell_means(known.astype(np.float32)[..., None])[..., 0]
-    trust = smooth_fill(cell_means((agree * 1.0).astype(np.float32)[..., None], known), weight)[
-        ..., 0
-    ]
-    forward, backward = (_completed(flow, agree, hidden) for flow in (forward, backward))
-    change, seen = _change(now.planes, then.planes, hidden, matrix, forward)
+    weight = cell_means(agree.astype(np.float32)[..., None])[..., 0]
+    forward, backward = (cell_means(flow, agree) for flow in (forward, backward))
+    seen = cell_means(known.astype(np.float32)[..., None])[..., 0]
+    still = _change(now.planes, then.planes, known, matrix, np.zeros_like(forward))
+    along = _change(now.planes, then.planes, known, matrix, smooth_fill(forward, weight))
+    box = (2 * AROUND + 1,) * 2
+    moves = cv2.blur(along * seen, box) < GAIN * cv2.blur(still * seen, box)
+    change = np.where(moves, along, still)
+    sure = np.where(moves, cell_means(agree.astype(np.float32)[..., None], known)[..., 0], 1.0)
+    trust = smooth_fill(sure.astype(np.float32)[..., None], seen)[..., 0]
+    forward, backward = (
+        _completed(flow * moves[..., None], np.where(moves, weight, seen), hidden)
+        for flow in (forward, backward)
+    )
     shrunk = np.diag([1 / CELL, 1 / CELL, 1.0]) @ _at_cells(matrix) @ np.diag([CELL, CELL, 1.0])
     cells = (change.shape[1], change.shape[0])
     moved = cv2.warpPerspective(np.dstack([change * seen, seen]), shrunk, cells)
@@ -118,12 +129,10 @@ def _covered(grey: np.ndarray, hidden: np.ndarray) -> np.ndarray:
     return np.where(hidden, filled[..., 0].round().clip(0, 255).astype(np.uint8), grey)
 
 
-def _completed(flow: np.ndarray, agree: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+def _completed(means: np.ndarray, weight: np.ndarray, hidden: np.ndarray) -> np.ndarray:
     """The flow's means over cells, carried on to where there is none to be trusted."""
     import cv2
 
-    weight = cell_means(agree.astype(np.float32)[..., None])[..., 0]
-    means = cell_means(flow, agree)
     if not weight.any():
         return np.zeros_like(means)
     inside = cell_means(hidden.astype(np.float32)[..., None])[..., 0] > 0
@@ -153,21 +162,17 @@ def _affine(means: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def _change(
-    now: np.ndarray, then: np.ndarray, hidden: np.ndarray, matrix: np.ndarray, way: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+    now: np.ndarray, then: np.ndarray, known: np.ndarray, matrix: np.ndarray, way: np.ndarray
+) -> np.ndarray:
     """Mean squared difference over cells between a frame and the next one along the motion."""
-    height, width = hidden.shape
+    height, width = known.shape
     y, x = np.mgrid[:height, :width].astype(np.float32)
     points = np.stack([x.ravel(), y.ravel()], 1)
     there = moved_points(matrix, points + read_cells(way, points)).astype(np.float32)
-    apart = np.zeros(hidden.shape, np.float32)
+    apart = np.zeros(known.shape, np.float32)
     for plane, values in zip(now, read(then, there, lanczos=True).T, strict=True):
-        apart += (plane - values.reshape(hidden.shape)) ** 2
-    apart /= len(now)
-    seen = ~hidden
-    return cell_means(apart[..., None], seen)[..., 0], cell_means(
-        seen.astype(np.float32)[..., None]
-    )[..., 0]
+        apart += (plane - values.reshape(known.shape)) ** 2
+    return cell_means(apart[..., None] / len(now), known)[..., 0]
 
 
 def cell_means(values: np.ndarray, where: np.ndarray | None = None) -> np.ndarray:

@@ -178,6 +178,21 @@ def test_onion_peel_continues_a_moving_pattern():
     assert (filled - clip).abs().max() < 1e-5
 
 
+def test_onion_peel_takes_a_likely_patch_where_it_fits_better(monkeypatch):
+    monkeypatch.setattr("internal_methods.methods.onion_peel.MOST_SOURCES_OF_CLIPS", 1)
+    clip = noise(1, 1, 1, 12, 12).expand(-1, -1, 10, -1, -1).contiguous()  # nothing moves
+    known = box(clip, 4, 4, 4, 4, slice(0, 3)) == 0
+    centres = torch.zeros_like(known)
+    centres[..., 6:8, 2:10, 2:10] = True
+    likely = torch.full((1, 1, 3, *clip.shape[2:]), -1, dtype=torch.int32)
+    broken = torch.where(known, clip, 9.0)
+    without = onion_peel(broken, known, clip, centres, 5, likely=likely)
+    assert (without - clip).abs().max() > 0.1
+    places = torch.meshgrid(*(torch.arange(n) for n in clip.shape[2:]), indexing="ij")
+    likely[0, 0] = torch.stack((torch.full_like(places[0], 7), *places[1:]))
+    assert torch.equal(onion_peel(broken, known, clip, centres, 5, likely=likely), clip)
+
+
 def test_regions_of_clips_grow_and_are_measured_in_space_and_time():
     mask = torch.zeros(1, 1, 9, 11, 13, dtype=torch.bool)
     mask[..., 4, 5, 6] = True
