@@ -11,6 +11,7 @@ QUICK = {
         *["Size.width=64", "Size.height=64"],
         *[f"Sampler {factor}.steps=2" for factor in ("1/8", "1/4", "1/2", "1", "2", "4", "8")],
     ],
+    "clean_plate_with_stabilisation": ["Settings.reach=6"],
     "compare_methods_table": [
         "Settings.metrics=psnr,sharpness",
         "Compare the average.metrics=psnr",

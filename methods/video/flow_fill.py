@@ -18,7 +18,7 @@ from ...backends.threads import kernels_only
 from ..checks import check_clip, check_clip_mask
 from ..steps import Callback, Progress
 from .frames import frame_of, grey_of, mask_of, put_in
-from .pair_motion import cell_means, read_cells
+from .pair_motion import read_cells
 from .registration import SMALLEST_SIDE, register
 from .scenes import scene_cuts
 from .smooth_fill import smooth_fill
@@ -136,7 +136,7 @@ def _fill_frame(
     frame[y, x] = values
     fill = np.where(known[..., None], frame, smooth_fill(frame, known.astype(np.float32)))
     sure = np.ones(hole.shape, np.float32)
-    contrast = read_cells(_contrast(sources, t)[..., None], points)[:, 0]
+    contrast = read_cells(sources.contrast(t)[..., None], points)[:, 0]
     doubt = error / TOLERANCE**2 + 2 * error / (contrast + FLAT**2)
     sure[y, x] = np.where(found, np.minimum(1, 1.25 * trust) * np.exp(-doubt), 0)
     lacking = np.zeros(hole.shape, np.float32)
@@ -196,18 +196,3 @@ def _noise(sources: Sources, t: int) -> float:
     grain = float(np.median(sharp)) / (6 * 0.6745)
     calm = float(np.percentile(sources.change(t), 10))
     return min(2 * min(grain, FINEST_GRAIN) ** 2, calm)
-
-
-def _contrast(sources: Sources, t: int) -> np.ndarray:
-    """(h, w): the variance of brightness around every cell, continued into the hole."""
-    import cv2
-
-    grey = grey_of(sources.clip, sources.index, t).astype(np.float32)[..., None] / 255
-    seen = sources.usable(t) > 0
-    weight = cell_means(seen.astype(np.float32)[..., None])[..., 0]
-    moments = cell_means(np.concatenate([grey, grey**2], 2), seen) * weight[..., None]
-    box = (2 * BLUR + 1,) * 2
-    mass = cv2.blur(weight, box)
-    mean, square = (cv2.blur(moments[..., k], box) / np.maximum(mass, 1e-6) for k in (0, 1))
-    variance = np.maximum(square - mean**2, 0)
-    return smooth_fill(variance[..., None], np.minimum(1, 4 * mass))[..., 0]

@@ -30,6 +30,8 @@ class PairMotion:
 
     matrix: (3, 3), the camera's, from t to t + 1. forward: what is added before it on the way to
     t + 1; backward: what is added after its inverse, on the way to t.
+    spread: (h, w), variance of the flow, in pixels squared, among the places it is continued from:
+    0 where it was measured, large in a hole between something near and something far.
     trust: (h, w), share of pixels whose ways there and back agree, continued into the hole.
     change, change_after: (h, w), mean squared difference of colours between a place in t and in
     t + 1, laid out as frame t and as frame t + 1; weight, weight_after: how much of it was seen.
@@ -38,6 +40,7 @@ class PairMotion:
     matrix: np.ndarray
     forward: np.ndarray
     backward: np.ndarray
+    spread: np.ndarray
     trust: np.ndarray
     change: np.ndarray
     weight: np.ndarray
@@ -105,15 +108,14 @@ def pair_motion(
     change = np.where(moves, along, still)
     sure = np.where(moves, cell_means(agree.astype(np.float32)[..., None], known)[..., 0], 1.0)
     trust = smooth_fill(sure.astype(np.float32)[..., None], seen)[..., 0]
-    forward, backward = (
-        _completed(flow * moves[..., None], np.where(moves, weight, seen), hidden)
-        for flow in (forward, backward)
-    )
+    weight = np.where(moves, weight, seen)
+    forward, spread = _completed(forward * moves[..., None], weight, hidden)
+    backward, _ = _completed(backward * moves[..., None], weight, hidden)
     shrunk = np.diag([1 / CELL, 1 / CELL, 1.0]) @ _at_cells(matrix) @ np.diag([CELL, CELL, 1.0])
     cells = (change.shape[1], change.shape[0])
     moved = cv2.warpPerspective(np.dstack([change * seen, seen]), shrunk, cells)
     after = moved[..., 0] / np.maximum(moved[..., 1], 1e-6)
-    return PairMotion(matrix, forward, backward, trust, change, seen, after, moved[..., 1])
+    return PairMotion(matrix, forward, backward, spread, trust, change, seen, after, moved[..., 1])
 
 
 def _at_cells(matrix: np.ndarray) -> np.ndarray:
@@ -129,19 +131,25 @@ def _covered(grey: np.ndarray, hidden: np.ndarray) -> np.ndarray:
     return np.where(hidden, filled[..., 0].round().clip(0, 255).astype(np.uint8), grey)
 
 
-def _completed(means: np.ndarray, weight: np.ndarray, hidden: np.ndarray) -> np.ndarray:
-    """The flow's means over cells, carried on to where there is none to be trusted."""
+def _completed(
+    means: np.ndarray, weight: np.ndarray, hidden: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The flow's means over cells, carried on to where there is none to be trusted, and the
+    variance of what it is carried on from."""
     import cv2
 
     if not weight.any():
-        return np.zeros_like(means)
+        return np.zeros_like(means), np.zeros(means.shape[:2], np.float32)
     inside = cell_means(hidden.astype(np.float32)[..., None])[..., 0] > 0
     near = weight
     if inside.any():
         far = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, 3)
         near = weight * np.exp(-far / NEAR)
     plane = _affine(means, near)
-    return plane + smooth_fill(means - plane, weight)
+    rest = means - plane
+    filled = smooth_fill(np.dstack([rest, (rest**2).sum(2)]), weight.astype(np.float32))
+    spread = np.maximum(filled[..., 2] - (filled[..., :2] ** 2).sum(2), 0)
+    return plane + filled[..., :2], spread
 
 
 def _affine(means: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..motion import flow_search
 from .frames import grey_of, mask_of
-from .pair_motion import CELL, Frame, PairMotion, pair_motion, read, read_cells
+from .pair_motion import CELL, Frame, PairMotion, cell_means, pair_motion, read, read_cells
 from .registration import Registration
 from .smooth_fill import smooth_fill
 
@@ -19,6 +19,8 @@ BAND = 12  # pixels around the hole on which frames are compared
 BAND_POINTS = 3000  # at most, of the band
 BLOCK = 8  # pixels; side of the squares on which differences in the band are averaged
 FEWEST = 30  # points of the band that have to be seen to say anything
+AROUND = 2  # cells to each side over which contrast is measured
+ALIKE = 2.0  # pixels within which colours are alike
 GOOD = 0.03  # error, of a range of 1, with which a track is at its end
 MORE = 6  # frames that a track looks further, after the first find, for a better one
 UNEVEN = 0.04  # brightness may change by so much more or less in one place than over the whole
@@ -48,6 +50,7 @@ class Sources:
         self.usable: Callable[[int], np.ndarray] = lru_cache(keep)(self._usable)
         self.pair: Callable[[int], PairMotion] = lru_cache(keep)(self._pair)
         self.change: Callable[[int], np.ndarray] = lru_cache(keep)(self._change)
+        self.contrast: Callable[[int], np.ndarray] = lru_cache(keep)(self._contrast)
 
     def planes(self, t: int) -> np.ndarray:
         """(C, H, W) float32."""
@@ -91,6 +94,20 @@ class Sources:
         mean = total / np.maximum(weight, 1e-6)
         return smooth_fill(mean[..., None], np.minimum(1, weight))[..., 0]
 
+    def _contrast(self, t: int) -> np.ndarray:
+        """(h, w): the variance of brightness around every cell, continued into the hole."""
+        import cv2
+
+        grey = grey_of(self.clip, self.index, t).astype(np.float32)[..., None] / 255
+        seen = self.usable(t) > 0
+        weight = cell_means(seen.astype(np.float32)[..., None])[..., 0]
+        moments = cell_means(np.concatenate([grey, grey**2], 2), seen) * weight[..., None]
+        box = (2 * AROUND + 1,) * 2
+        mass = cv2.blur(weight, box)
+        mean, square = (cv2.blur(moments[..., k], box) / np.maximum(mass, 1e-6) for k in (0, 1))
+        variance = np.maximum(square - mean**2, 0)
+        return smooth_fill(variance[..., None], np.minimum(1, 4 * mass))[..., 0]
+
     def scene(self, t: int) -> tuple[int, int]:
         """The first and the last frame of the scene that frame t belongs to."""
         first = max((cut for cut in self.cuts if cut <= t), default=0)
@@ -106,6 +123,11 @@ class Sources:
         """(N,): whether the ways there and back agree around points of frame t."""
         trust = self.pair(t if direction > 0 else t - 1).trust[..., None]
         return read_cells(trust, points)[:, 0]
+
+    def stray(self, points: np.ndarray, t: int, direction: int) -> np.ndarray:
+        """(N,): pixels by which a step from points of frame t may miss."""
+        spread = self.pair(t if direction > 0 else t - 1).spread[..., None]
+        return np.sqrt(read_cells(spread, points)[:, 0])
 
     def can_be_read(self, points: np.ndarray, t: int) -> np.ndarray:
         """(N,) bool: points of frame t with nothing hidden around them."""
@@ -149,7 +171,8 @@ def follow(
     )
     colours = read(sources.planes(t), band, lanczos=False)
     number, at, beside = np.arange(count), points, band
-    trust, waited = np.ones(count, np.float32), np.zeros(count, int)
+    trust, stray = np.ones(count, np.float32), np.zeros(count, np.float32)
+    waited = np.zeros(count, int)
     blocks = Blocks(points, band)
     for s in range(t + direction, end + direction, direction):
         if len(number) == 0:
@@ -157,6 +180,7 @@ def follow(
         poll()
         before = s - direction
         trust = np.minimum(trust, sources.trust(at, before, direction))
+        stray = stray + sources.stray(at, before, direction)
         at = sources.move(at, before, direction)
         beside = sources.move(beside, before, direction)
         seen = sources.can_be_read(at, s)
@@ -165,7 +189,9 @@ def follow(
             gain, shift, misfit = _compared(sources, s, colours, beside, blocks)
             error = read_cells(sources.change(s)[..., None], places)[:, 0]
             error = np.maximum(error, blocks.read(misfit, chosen)[:, 0])
-            error = np.maximum(error - noise, 0)
+            contrast = read_cells(sources.contrast(s)[..., None], places)[:, 0]
+            missed = 2 * contrast * (1 - np.exp(-((stray[seen] / ALIKE) ** 2)))
+            error = np.maximum(error - noise, 0) + missed
             better = error < finds.error[chosen]
             chosen, places = chosen[better], places[better]
             values = read(sources.planes(s), places, lanczos=True)
@@ -175,7 +201,8 @@ def follow(
         found = np.isfinite(finds.error[number])
         waited += found
         open_ = ~found | ((finds.error[number] > GOOD**2) & (waited < MORE))
-        number, at, trust, waited = number[open_], at[open_], trust[open_], waited[open_]
+        number, at, waited = number[open_], at[open_], waited[open_]
+        trust, stray = trust[open_], stray[open_]
     return finds
 
 

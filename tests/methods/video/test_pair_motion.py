@@ -66,7 +66,26 @@ def test_what_is_new_in_every_frame_changes():
     clip[:, :, 1] = views(camera(2), seed=4)[:, :, 1]
     found = pair(clip)
     assert np.sqrt(found.change[found.weight > 0.5].mean()) > 0.05
-    assert np.median(found.trust) < 0.9
+
+
+def test_flow_that_does_not_lead_home_is_not_trusted():
+    """One half of the scene moves on its own, and is new in every frame."""
+    clip = views(camera(2))
+    clip[..., 70:] = views(camera(2, pan=(7.0, -6.0)), seed=4)[..., 70:]
+    clip[:, :, 1, :, 100:] = views(camera(1), seed=5)[:, :, 0, :, 100:]
+    trust = pair(clip, np.linalg.inv(camera(2)[1]) @ camera(2)[0]).trust
+    assert trust[:, :14].mean() > 0.95 and trust[:, 27:].mean() < 0.9
+
+
+def test_a_hole_between_near_and_far_is_in_doubt():
+    """The scene moves by one matrix on the left of the hole, and by another on its right."""
+    ways = camera(2, pan=(1.0, 0.0)), camera(2, pan=(5.0, 0.0))
+    clip = views(ways[0])
+    one = pair(clip, np.linalg.inv(ways[0][1]) @ ways[0][0]).spread
+    clip[..., 30:] = views(ways[1])[..., 30:]
+    two = pair(clip, np.linalg.inv(ways[0][1]) @ ways[0][0]).spread
+    inside = cell_means((HOLES[0] > 0).astype(np.float32)[..., None])[..., 0] == 1
+    assert np.sqrt(two[inside].mean()) > 0.5 > 0.05 > np.sqrt(one[inside].mean())
 
 
 def test_the_means_of_cells():
