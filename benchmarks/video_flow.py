@@ -171,7 +171,8 @@ def without_motion(clip: Tensor, mask: Tensor) -> Tensor:
     for away in range(1, clip.shape[2]):
         for way in (away, -away):
             there = torch.roll(mask, way, 2) == 0
-            there[:, :, :way] &= way < 0  # what comes round from the other end does not count
+            if way > 0:  # what comes round from the other end does not count
+                there[:, :, :way] = False
             if way < 0:
                 there[:, :, way:] = False
             take = open_ & there

@@ -85,7 +85,7 @@ def pair_motion(
     hidden = cv2.warpPerspective(
         then.hidden, matrix, size, flags=cv2.INTER_LINEAR | inverse, borderValue=255
     )
-    hidden = np.maximum(hidden, now.hidden) > 0
+    hidden = cv2.dilate(np.maximum(hidden, now.hidden), np.ones((5, 5), np.uint8)) > 0
     calm = [_covered(grey, hidden) for grey in (now.grey, brought)]
     forward, backward = search.calc(*calm, None), search.calc(*calm[::-1], None)
     rim = np.ones((2 * REACH + 1,) * 2, np.uint8)

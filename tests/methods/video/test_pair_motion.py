@@ -52,6 +52,13 @@ def test_what_is_behind_the_hole_moves_as_what_is_around(known):
     assert np.abs(found.back(there.astype(np.float32)) - points).max() < allowed
 
 
+def test_it_does_not_matter_what_is_in_the_hole():
+    clip = views(camera(2, pan=(2.6, -1.4), turn=0.8))
+    one, two = (pair(c) for c in (with_objects(clip), clip * (moving_hole(2) == 0)))
+    for name in ("forward", "backward", "spread", "trust", "change", "change_after"):
+        assert np.array_equal(getattr(one, name), getattr(two, name)), name
+
+
 def test_a_still_scene_can_be_trusted_and_does_not_change():
     found = pair(with_objects(views(camera(2, pan=(1.0, 0.5)))))
     assert np.median(found.trust) > 0.99
