@@ -46,7 +46,7 @@ def fields(model: TrainedModel, image: torch.Tensor, mask: torch.Tensor, seed: i
     network, draw = model.build(), torch.Generator().manual_seed(seed)
     noise = torch.randn(known.shape, generator=draw)
     strip = FieldStrip(network, levels[:: len(levels) // SHOWN])
-    ask = denoiser(network, model.training.prediction, known, mask)
+    ask = denoiser(network, model.training, known, mask)
     settings = {"levels": levels, "sampler": "dpm2", "known": (known, mask)}
     sample(ask, noise, SCHEDULE, noise=lambda t: noise, callback=strip, **settings)
     return strip.picture()

@@ -223,7 +223,7 @@ class DynamicTexture(io.ComfyNode):
                         "which takes longer, and the size is that of the clip."
                     ),
                 ),
-                *_course_inputs(intervals=20, common=0.0, asked=5),
+                *_course_inputs(intervals=5, common=0.75, asked=20),
                 *asked_for.budget_inputs(2000),
                 *asked_for.clip_learning_inputs(),
                 io.Mask.Input(

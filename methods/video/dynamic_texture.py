@@ -36,11 +36,11 @@ def dynamic_texture(
     mask: Tensor | None = None,
     network: NetworkSettings | None = None,
     training: TrainingSettings | None = None,
-    intervals: int = 20,
+    intervals: int = 5,
     steps: int | None = 2000,
     seconds: float | None = None,
-    common: float = 0.0,
-    asked: int = 5,
+    common: float = 0.75,
+    asked: int = 20,
     count: int = 1,
     seed: int = 0,
     checkpoint: Checkpoint | None = None,
@@ -55,8 +55,9 @@ def dynamic_texture(
     stationary: all places of the clip are alike, and windows of it are learnt; False = each place
         has its own look: whole frames are learnt, which takes longer, and size is the clip's.
     mask: (1, 1, T or 1, H, W), what is above 0 is not learnt.
-    network: of 3 axes and not conditional. The rest as of `infusion`; kept is for
-        `dynamic_texture_again`.
+    network: of 3 axes and not conditional. common: as of `infusion`; without it the network meets
+        noise alone at first, learns to answer with one colour, and may never unlearn it. The rest
+        as of `infusion`; kept is for `dynamic_texture_again`.
     Returns (count, C, frames, height, width), and the model, good for the last interval only.
     Noise is drawn by place, and what does not fit in memory is worked on in overlapping tiles,
     which changes nothing.
@@ -96,7 +97,7 @@ def dynamic_texture_again(
     frames: int,
     size: tuple[int, int],
     loop: bool = False,
-    asked: int = 5,
+    asked: int = 20,
     count: int = 1,
     seed: int = 0,
     device: torch.device | str = "cpu",
