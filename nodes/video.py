@@ -33,7 +33,7 @@ def removal_inputs() -> list:
         ),
         io.Float.Input(
             "trust",
-            default=0.2,
+            default=0.1,
             min=0.0,
             max=1.0,
             step=0.01,
