@@ -43,7 +43,7 @@ def _course_inputs(intervals: int, common: float, asked: int) -> list:
             max=1000,
             tooltip=(
                 "Times that the network is asked in each interval, of the levels there are. More "
-                "takes longer and brings little beyond 100 in all."
+                "takes longer."
             ),
         ),
         io.Int.Input(
