@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ...backends import random
+from ..morphology import extent
 from ..steps import Poll
 from .model import TrainedModel, denoiser
 from .network import UNet
@@ -188,13 +189,6 @@ def _mirrored(side: int, multiple: int, device: torch.device) -> Tensor:
     return torch.minimum(place, period - place).clamp(max=side - 1)
 
 
-def _box(hole: Tensor) -> Box:
-    """The box around the True places of (1, 1, [T,] H, W)."""
-    there = hole[0, 0]
-    ends = (there.movedim(axis, 0).flatten(1).any(1).nonzero() for axis in range(there.dim()))
-    return tuple(slice(int(each[0]), int(each[-1]) + 1) for each in ends)
-
-
 def _seen(hole: Tensor, margins: Sequence[int], multiples: Sequence[int]) -> Box:
     """What is within some margins of the hole, out to whole pooling cells."""
     return tuple(
@@ -203,7 +197,7 @@ def _seen(hole: Tensor, margins: Sequence[int], multiples: Sequence[int]) -> Box
             -(-min(part.stop + margin, side) // multiple) * multiple,
         )
         for part, margin, multiple, side in zip(
-            _box(hole), margins, multiples, hole.shape[2:], strict=True
+            extent(hole, 0), margins, multiples, hole.shape[2:], strict=True
         )
     )
 
@@ -219,14 +213,14 @@ def _tiles(
         if not bool(here.any()):
             continue
         outer = _seen(here, margins, network.multiples)
-        tiles.append(Tile(_box(here), outer))
+        tiles.append(Tile(tuple(extent(here, 0)), outer))
     return tiles
 
 
 def _parts(hole: Tensor, margins: Sequence[int], loop: bool) -> list[list[slice]]:
     """Equal parts of the hole's box along each axis: in pictures none is longer than a tile, in
     clips they are as large as fit."""
-    whole = _box(hole)
+    whole = tuple(extent(hole, 0))
     if len(whole) == 3:
         counts = _cuts(whole, hole.shape[2:], margins, loop)
     else:
