@@ -85,18 +85,18 @@ def test_a_missing_package_is_said_and_the_next_backend_runs(monkeypatch):
 
 REFUSALS = [
     ("nearest_patch", "exact search", pair, dict(patch_size=3, exact=True)),
-    ("nearest_patch", "clips", lambda: [torch.rand(1, 1, 3, 3, 3)] * 2, dict(patch_size=3)),
     (
-        "vote",
+        "patch_similarity",
         "clips",
-        lambda: (
-            torch.rand(1, 1, 3, 3, 3),
-            torch.ones(1, 1, 3, 3, 3, 3, dtype=torch.int32),
-            torch.ones(1, 1, 3, 3, 3),
-        ),
+        lambda: [torch.rand(1, 1, 3, 3, 3)] * 2 + [torch.ones(1, 1, 3, 3, 3, 3, dtype=torch.int32)],
         dict(patch_size=3),
     ),
-    ("local_percentile", "clips", lambda: [torch.rand(1, 1, 3, 3, 3)], dict(patch_size=3)),
+    (
+        "gather_attention",
+        "clips",
+        lambda: [torch.rand(1, 1, 3, 3, 3)] * 2 + [torch.ones(1, 1, 3, 3, 3, 3, dtype=torch.int32)],
+        {},
+    ),
 ]
 
 
