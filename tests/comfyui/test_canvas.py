@@ -29,7 +29,8 @@ MISSING = """app.graph._nodes.map(n => n.type)
 # video asks for more than the node's width, whatever that is.
 LAYOUT = """app.graph._nodes.map(n => ({
   title: n.title, box: [...n.getBounding()], size: [...n.size],
-  needs: [n.type == 'LoadVideo' ? 0 : n.computeSize()[0], n.computeSize()[1]]
+  needs: [['LoadVideo', 'InternalLoadClip'].includes(n.type) ? 0 : n.computeSize()[0],
+    n.computeSize()[1]]
 }))"""
 DROP = """async ([data, name]) => {
   const bytes = Uint8Array.from(atob(data), c => c.charCodeAt(0))
