@@ -16,7 +16,6 @@ from torch import Tensor
 
 from ..checks import check_clip, check_clip_mask
 from ..diffusion.settings import TrainingSettings, check_choice
-from ..diffusion.training import Checkpoint
 from ..features import LUMA
 from ..inpaint import inpaint
 from ..steps import Callback, Step
@@ -91,7 +90,6 @@ def remove(
     scenes: bool = True,
     seed: int = 0,
     backend: str = "auto",
-    checkpoint: Checkpoint | None = None,
     callback: Callback | None = None,
 ) -> Removal:
     """Fill the hole of a clip: with what other frames show, with patches, or with diffusion.
@@ -105,7 +103,6 @@ def remove(
         one scene, for `diffusion_steps`.
     patch_size: of the patches, in pixels and frames, odd.
     scenes: look for cuts, and fill what lies between two of them by itself.
-    checkpoint: where the training of the diffusion is kept.
     callback: called with a Step now and then, its image a frame; may raise.
     Raises ValueError for sizes that do not fit, and for a hole that leaves nothing to copy from.
     """
@@ -129,7 +126,7 @@ def remove(
             continue
         length = PATCHED + (DIFFUSED if engine == "diffusion" else 0)
         told = _Told(callback, number / len(ends), 1 / len(ends) / length)
-        way = _Way(engine, trust, patch_size, diffusion_steps, seed, backend, checkpoint)
+        way = _Way(engine, trust, patch_size, diffusion_steps, seed, backend)
         made, chosen = way.fill(clip[part].detach(), hole[part], told)
         inside = share[part].to(made.dtype)
         mixed = torch.where(inside >= 1, made, filled[part] + inside * (made - filled[part]))
@@ -148,7 +145,6 @@ class _Way:
     diffusion_steps: int
     seed: int
     backend: str
-    checkpoint: Checkpoint | None
 
     def fill(self, clip: Tensor, hole: Tensor, told: "_Told") -> tuple[Tensor, Tensor]:
         """The clip without hole, and the engines."""
@@ -204,7 +200,6 @@ class _Way:
             steps=self.diffusion_steps,
             start=clip,
             seed=self.seed,
-            checkpoint=self.checkpoint,
             callback=told.part(PATCHED, PATCHED + DIFFUSED),
         )[0]
 
