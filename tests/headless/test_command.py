@@ -332,7 +332,7 @@ START = (
 
 def test_ctrl_c_in_the_middle_of_a_run(folder):
     """As a process of its own: 130, and no half file."""
-    Image.new("RGB", (768, 768)).save("in.png")
+    Image.new("RGB", (256, 256)).save("in.png")
     document = canvas.invert_and_save()
     grow = {"type": "GrowMask", "widgets_values": [16384, True]}  # takes long enough
     document["nodes"][1] |= grow

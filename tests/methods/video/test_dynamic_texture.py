@@ -42,7 +42,16 @@ def jumps(made: torch.Tensor) -> torch.Tensor:
     return (made - made.roll(1, 2)).abs().mean((0, 1, 3, 4))
 
 
-def test_a_loop_has_no_seam():
+@pytest.fixture
+def one_thread():
+    """What a network learns depends a little on the number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_a_loop_has_no_seam(one_thread):
     models = []
     told = TOLD | {"network": replace(SMALL, width=12, levels=2)}
     told["training"] = replace(QUICK, window=24, frames=8, precision="auto")
@@ -54,7 +63,7 @@ def test_a_loop_has_no_seam():
     assert float(steps.min()) > 0.02  # it moves
     straight = dynamic_texture_again(models, frames=12, size=(32, 32), asked=3)
     ends = jumps(straight)
-    assert float(ends[0]) > 1.15 * float(ends[1:].mean())
+    assert float(ends[0]) > 1.3 * float(ends[1:].mean())
 
 
 def test_a_loop_goes_round_exactly(monkeypatch):
