@@ -11,8 +11,9 @@ vote. Work is done on the hole and its surroundings only. Departures:
 - of clips, the first search also looks at each patch's own place in other frames, where the answer
   is if the camera rests; and the last vote is softer, for borders of pieces that are copied sharply
   show as they move.
-Measured by LPIPS on hidden places of ten clips: means at all scales, as in the paper, are better
-for fine regular motion (0.038 against 0.044) and worse for scenes (0.080 against 0.055).
+In clips, means at all scales, as in the paper, are better for fine regular motion and worse for
+scenes: LPIPS of a hidden place 0.038 and 0.080, against 0.044 and 0.055 with best votes at coarse
+scales and a last vote of sharpness 2 (a school of fish, a fountain in a street; one run each).
 """
 
 import logging
