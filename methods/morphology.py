@@ -2,28 +2,33 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from ..backends.patches import flags
 
 
 def grown(mask: Tensor, by: int | Sequence[int], wrap: tuple[bool, ...] = (False, False)) -> Tensor:
-    """(1, 1, H, W) or (1, 1, T, H, W) bool: the pixels within `by` of those of `mask`, in the
-    maximum norm. by: one number, or one for each axis.
+    """(B, 1, H, W) or (B, 1, T, H, W) bool: the pixels within `by` of those of `mask`, in the
+    maximum norm. Of a floating mask the greatest value within `by`: soft edges move outwards.
+    by: one number, or one for each axis.
 
     With half a patch: all that the patches around the mask's pixels cover.
     """
     axes = mask.dim() - 2
+    either = torch.logical_or if mask.dtype == torch.bool else torch.maximum
     reach = [by] * axes if isinstance(by, int) else by
     for axis, wraps in enumerate(flags(wrap, axes)):
         dim, side = 2 + axis, mask.shape[2 + axis]
         larger = mask.clone()
         for step in range(1, reach[axis] + 1):
             if wraps:
-                larger |= mask.roll(step, dim) | mask.roll(-step, dim)
+                either(larger, mask.roll(step, dim), out=larger)
+                either(larger, mask.roll(-step, dim), out=larger)
             elif step < side:
-                larger.narrow(dim, step, side - step).logical_or_(mask.narrow(dim, 0, side - step))
-                larger.narrow(dim, 0, side - step).logical_or_(mask.narrow(dim, step, side - step))
+                for to, start in ((step, 0), (0, step)):
+                    part = larger.narrow(dim, to, side - step)
+                    either(part, mask.narrow(dim, start, side - step), out=part)
         mask = larger
     return mask
 

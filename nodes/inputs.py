@@ -8,6 +8,24 @@ def patch_size(default: int, tooltip: str):
     return io.Int.Input("patch_size", default=default, min=1, max=31, step=2, tooltip=tooltip)
 
 
+def clip():
+    """A clip whose hole is filled."""
+    return io.Image.Input(
+        "image", tooltip="The clip: a batch of its frames; an alpha is filled too."
+    )
+
+
+def clip_mask(optional: bool = False):
+    return io.Mask.Input(
+        "mask",
+        optional=optional,
+        tooltip=(
+            "White is filled, black stays exactly, grey blends: one mask for all frames, or as "
+            "many. Let it cover the object with a margin of a few pixels, shadow included."
+        ),
+    )
+
+
 def wrap(tooltip: str):
     return io.Combo.Input("wrap", options=WRAPS, default="none", tooltip=tooltip)
 

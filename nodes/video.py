@@ -11,14 +11,10 @@ if TYPE_CHECKING:  # torch is imported when a node runs, not when it is listed
 FORMATS = ["h264", "ffv1", "ffv1_16", "prores"]
 ENGINES = ["auto", "flow", "patch", "diffusion"]
 WORDS_TOOLTIP = "Which engine filled how much of the hole, and where the clip was cut into scenes."
-MASK_TOOLTIP = (
-    "White is filled, black stays exactly, grey blends: one mask for all frames, or as many. Let "
-    "it cover the thing with a margin of a few pixels, shadow included."
-)
 
 
 def removal_inputs() -> list:
-    """What both nodes ask for beside clip and mask."""
+    """What both nodes ask for beside clip and mask; `_grow_mask` came later."""
     return [
         io.Combo.Input(
             "engine",
@@ -60,6 +56,21 @@ def removal_inputs() -> list:
     ]
 
 
+def _grow_mask():
+    return io.Int.Input(
+        "grow_mask",
+        default=0,
+        min=0,
+        max=1024,
+        optional=True,
+        tooltip=(
+            "Pixels by which the mask is made larger on all sides, in every frame. Raise it, to 4 "
+            "or 8, where a thin outline of the object is left. What is outside the larger mask "
+            "stays exactly."
+        ),
+    )
+
+
 class RemoveFromVideo(io.ComfyNode):
     @classmethod
     def define_schema(cls):
@@ -73,11 +84,10 @@ class RemoveFromVideo(io.ComfyNode):
                 "download; pixels outside the mask stay as they are, bit for bit."
             ),
             inputs=[
-                io.Image.Input(
-                    "image", tooltip="The clip: a batch of its frames; an alpha is filled too."
-                ),
-                io.Mask.Input("mask", tooltip=MASK_TOOLTIP),
+                inputs.clip(),
+                inputs.clip_mask(),
                 *removal_inputs(),
+                _grow_mask(),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The clip with its hole filled."),
@@ -90,10 +100,13 @@ class RemoveFromVideo(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, image, mask, backend, **settings):
+    def execute(cls, image, mask, backend, grow_mask=0, **settings):
+        from ..methods.morphology import grown
+
         device = convert.device(backend)
         clip = convert.clip(convert.image(image, device))
-        hole = convert.clip(convert.mask(mask, convert.size_of(image), device))
+        hole = grown(convert.mask(mask, convert.size_of(image), device), grow_mask)
+        hole = convert.clip(hole)
         removal = _removed(clip, hole, backend, settings, convert.Progress())
         return io.NodeOutput(
             convert.to_image(removal.clip),
@@ -146,19 +159,29 @@ class RemoveFromVideoFile(io.ComfyNode):
                         "what is outside the mask stays to the bit. prores: for editing programs."
                     ),
                 ),
-                io.Mask.Input("mask", optional=True, tooltip=MASK_TOOLTIP),
+                inputs.clip_mask(optional=True),
                 io.Video.Input(
                     "mask_video",
                     optional=True,
                     tooltip="The mask as a video of as many frames, white where it is filled.",
                 ),
+                _grow_mask(),
             ],
             outputs=[io.Video.Output(display_name="video", tooltip="The filled clip, a file.")],
         )
 
     @classmethod
     def execute(
-        cls, video, backend, window, overlap, format, mask=None, mask_video=None, **settings
+        cls,
+        video,
+        backend,
+        window,
+        overlap,
+        format,
+        mask=None,
+        mask_video=None,
+        grow_mask=0,
+        **settings,
     ):
         if (mask is None) == (mask_video is None):
             raise ValueError("connect either mask or mask_video: what is white there is removed")
@@ -170,6 +193,7 @@ class RemoveFromVideoFile(io.ComfyNode):
             video,
             mask_video if mask is None else mask,
             process,
+            grow=grow_mask,
             settings=settings,
             device=convert.device(backend),
             length=window,

@@ -99,6 +99,7 @@ def filled(
     mask,
     process: "Process",
     *,
+    grow: int = 0,
     settings: Any,
     device: "torch.device",
     length: int,
@@ -111,6 +112,7 @@ def filled(
     mask: MASK, one for all frames or as many as there are; or a VIDEO, white where the hole is.
     process: as of `methods.video.in_chunks`, on `device`, with a callback besides, to call with a
         Step for progress and interruption.
+    grow: pixels by which every frame's hole is made larger.
     settings: what JSON can hold and decides the result; by it a run that was broken off is found
         and goes on.
     length, overlap, fade: see `in_chunks`. format: see `storage.clip_writer`.
@@ -120,7 +122,7 @@ def filled(
     from ..storage.clip_writer import suffix_of, writing
 
     path = host.passing_file(suffix_of(format))
-    with opened(video) as reading, _masks(mask, reading.about) as masks:
+    with opened(video) as reading, _masks(mask, reading.about, grow) as masks:
         about, times = reading.about, []
         progress = _Progress(about.frames)
 
@@ -141,7 +143,7 @@ def filled(
 
         shelf, name = Checkpoints(host.checkpoint_folder()), about.name
         sound = sound_of(video) if about.sound else None
-        given = [settings, length, overlap, fade, name]
+        given = [settings, grow, length, overlap, fade, name]
         with (
             shelf.of({}, given) as checkpoint,
             writing(path, format, like=about, sound=sound) as output,
@@ -160,26 +162,28 @@ def _is_one(mask) -> bool:
 
 
 @contextmanager
-def _masks(mask, about: "About") -> "Iterator[Iterator[Tensor]]":
-    """A mask (1, H, W) for every frame."""
+def _masks(mask, about: "About", grow: int) -> "Iterator[Iterator[Tensor]]":
+    """A mask (1, H, W) for every frame, grown."""
     import torch
+
+    from ..methods.morphology import grown
 
     if not hasattr(mask, "shape"):
         with opened(mask) as reading:
             if reading.about.size != about.size:
                 raise ValueError(_two_sizes(reading.about.size, about.size))
-            yield (_mask(read) for read in reading)
+            yield (grown(_mask(read)[None], grow)[0] for read in reading)
         return
     holes = convert.mask(mask, about.size, torch.device("cpu"))
     if len(holes) == 1:
-        yield repeat(holes[0])
+        yield repeat(grown(holes, grow)[0])
         return
     if about.frames and abs(len(holes) - about.frames) > max(2, about.frames // 20):
         raise ValueError(
             f"the mask has {len(holes)} frames, the clip {about.frames}; give one mask for all of "
             "them, or as many"
         )
-    yield iter(holes)
+    yield (grown(hole[None], grow)[0] for hole in holes)
 
 
 def _two_sizes(mask: tuple[int, int], clip: tuple[int, int]) -> str:

@@ -2,8 +2,10 @@
 
 import threading
 
+import numpy as np
 import pytest
 import torch
+from scipy.ndimage import grey_dilation
 from torch.nn import functional as F
 
 from internal_methods.backends.threads import count, kernels_only
@@ -25,6 +27,18 @@ def test_growing_by_half_a_patch_marks_every_pixel_of_the_patches(patch_size, wr
                 if (wrap[0] or 0 <= i < 20) and (wrap[1] or 0 <= j < 15):
                     wanted[0, 0, i % 20, j % 15] = True
     assert torch.equal(grown(mask, half, wrap), wanted)
+
+
+def test_soft_masks_grow_as_they_are():
+    mask = torch.rand(2, 1, 13, 17, generator=torch.Generator().manual_seed(0)) ** 8
+    before = mask.clone()
+    for by in (0, 1, 3, 20):
+        size = (2 * by + 1, 2 * by + 1)
+        wanted = [grey_dilation(each, size, mode="constant") for each in mask[:, 0].numpy()]
+        assert np.array_equal(grown(mask, by)[:, 0].numpy(), wanted)
+    turned = grown(mask.roll((5, 7), (2, 3)), 3, (True, True)).roll((-5, -7), (2, 3))
+    assert torch.equal(turned, grown(mask, 3, (True, True)))
+    assert torch.equal(mask, before)
 
 
 def test_whole_patches_keep_off_the_border_that_is_not_wrapped():

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -120,6 +121,40 @@ def test_a_run_that_was_broken_off_goes_on_to_the_same_bytes(folder, monkeypatch
     monkeypatch.setattr(methods, "remove", real)
     assert np.array_equal(after, remove_from_file(video, as_mask(mask), seed=2))
     assert whole.shape == after.shape
+
+
+def tight(mask: np.ndarray) -> np.ndarray:
+    """The mask without its outermost two pixels."""
+    return np.stack([cv2.erode(frame, np.ones((5, 5), np.uint8)) for frame in mask])
+
+
+def test_a_tight_mask_grows_over_what_it_left_out():
+    clean, shown, mask = scene()
+    image = torch.from_numpy(shown / 255).float()
+    known, wanted = mask == 0, torch.from_numpy(clean / 255)
+    given = as_mask(tight(mask))
+    left, *_ = RemoveFromVideo.execute(image, given, **SETTINGS).args
+    assert (left - wanted).abs().max() > 0.3  # an outline of what was to go
+    filled, *_ = RemoveFromVideo.execute(image, given, **SETTINGS, grow_mask=2).args
+    assert torch.equal(filled[known], image[known])
+    assert (filled - wanted).abs().max() < 0.05
+    same, *_ = RemoveFromVideo.execute(image, as_mask(mask), **SETTINGS, grow_mask=0).args
+    assert torch.equal(filled, same)
+
+
+@pytest.mark.parametrize("kind", ["one mask", "a mask each", "a video"])
+def test_masks_of_files_grow_frame_by_frame(folder, kind):
+    _, shown, mask = scene()
+    mask = mask[:1] if kind == "one mask" else mask
+    video, given = as_video(folder / "clip.mkv", shown), {"mask": as_mask(tight(mask))}
+    if kind == "a video":
+        drawn = np.repeat(tight(mask)[..., None], 3, 3)
+        given = {"mask_video": as_video(folder / "mask.mkv", drawn)}
+    filled = remove_from_file(video, **given, grow_mask=2)
+    assert np.array_equal(filled, remove_from_file(video, as_mask(mask)))
+    known = np.broadcast_to(mask == 0, shown.shape[:3])
+    assert np.array_equal(filled[known], shown[known])
+    assert not np.array_equal(filled, remove_from_file(video, **given))
 
 
 def test_masks_that_do_not_fit_are_named(folder):
