@@ -92,7 +92,7 @@ def patchmatch(
         bias=each(bias, "bias"),
         wrap=wrap,
         source_wrap=source_wrap,
-        positions=None if field is None else _start(field, target, source, patch_size, neighbours),
+        positions=None if field is None else _start(field, target, source, neighbours),
         quality=quality,
         seed=seed,
         memory=memory,
@@ -110,9 +110,7 @@ def patchmatch(
     )
 
 
-def _start(
-    field: Field, target: Tensor, source: Tensor, patch_size: int, neighbours: int
-) -> Tensor:
+def _start(field: Field, target: Tensor, source: Tensor, neighbours: int) -> Tensor:
     """The positions of a field to start from, with as many neighbours as are wanted."""
     field.validate()
     if field.size != tuple(target.shape[2:]) or field.source_size != tuple(source.shape[2:]):

@@ -15,7 +15,7 @@ from torch import Tensor
 from .sampling import Denoise, Noise, Seen, sample
 from .schedule import Schedule
 
-JUMP, TIMES = 10, 10  # of Lugmayr et al. 2022, for 250 levels
+JUMP = 10  # of Lugmayr et al. 2022, for 250 levels
 
 
 def conditioned(

@@ -150,8 +150,6 @@ def tiled(work: Work, net: UNet, training: TrainingSettings, poll: Poll) -> Deno
 
     return one_by_one if net.settings.axes == 3 else denoise
 
-    return denoise
-
 
 def blended(image: Tensor, share: Tensor, work: Work, x0: Tensor) -> Tensor:
     """(n, C, [T,] H, W): the image with its hole filled in the proportion of the mask."""
