@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from . import convert, inputs
 from . import diffusion_inputs as asked_for
 from .api import host, io
-from .diffusion_inputs import INTENSITY, MASK_TOOLTIP, NOISIEST, STRIP_TOOLTIP, SUMMARY_TOOLTIP
+from .diffusion_inputs import INTENSITY, MASK_TOOLTIP, NOISIEST, STRIP_TOOLTIP
 from .models import MODEL_TOOLTIP
 from .types import ModelSocket
 
@@ -67,8 +67,8 @@ class TrainDiffusion(io.ComfyNode):
             ],
             outputs=[
                 ModelSocket.Output(display_name="model", tooltip="The trained model."),
-                io.Image.Output(display_name="loss_curve", tooltip="The loss of each step."),
-                io.String.Output(display_name="summary", tooltip=SUMMARY_TOOLTIP),
+                asked_for.loss_curve_output(),
+                asked_for.summary_output(),
             ],
         )
 
@@ -194,7 +194,7 @@ class DiffusionInpaint(io.ComfyNode):
             outputs=[
                 io.Image.Output(display_name="images", tooltip="The fills of each picture."),
                 io.Image.Output(display_name="strip", tooltip=STRIP_TOOLTIP),
-                io.String.Output(display_name="summary", tooltip=SUMMARY_TOOLTIP),
+                asked_for.summary_output(),
             ],
         )
 
@@ -262,57 +262,28 @@ class IntervalInpaint(io.ComfyNode):
             inputs=[
                 io.Image.Input("image", tooltip="The picture; an alpha channel is filled too."),
                 io.Mask.Input("mask", tooltip=MASK_TOOLTIP),
-                io.Int.Input(
-                    "intervals",
-                    default=5,
-                    min=1,
-                    max=1000,
-                    tooltip=(
-                        "Parts that the 1000 noise levels are cut into. More makes the network "
-                        "better at each, with fewer steps for it. The thesis has 20, and "
-                        "thousands of steps for each."
-                    ),
+                asked_for.intervals_input(
+                    5,
+                    ". More makes the network better at each, with fewer steps for it. The thesis "
+                    "has 20, and thousands of steps for each.",
                 ),
-                io.Int.Input(
-                    "asked",
-                    default=40,
-                    min=1,
-                    max=1000,
-                    tooltip=(
-                        "Times that the network is asked in each interval, of the levels there "
-                        "are: 200 of 5 intervals. The thesis asks at every level."
-                    ),
-                ),
-                io.Int.Input(
-                    "count",
-                    default=1,
-                    min=1,
-                    max=256,
-                    tooltip="Different fills; all of them come from the one training.",
-                ),
+                asked_for.asked_input(40, ": 200 of 5 intervals. The thesis asks at every level."),
+                asked_for.count_input("fills"),
                 *asked_for.budget_inputs(2000),
                 *asked_for.learning_inputs(),
                 asked_for.start_input(),
                 asked_for.noisiest_input(),
                 *asked_for.cost_inputs(),
-                io.Float.Input(
-                    "common",
-                    default=0.75,
-                    min=0.0,
-                    max=0.99,
-                    step=0.05,
+                asked_for.common_input(
+                    0.75,
+                    ". 0, as in the thesis, needs thousands of steps for each interval.",
                     optional=True,
-                    tooltip=(
-                        "Share of the training in which all noise levels are learnt, before the "
-                        "first interval. 0, as in the thesis, needs thousands of steps for each "
-                        "interval."
-                    ),
                 ),
             ],
             outputs=[
                 io.Image.Output(display_name="images", tooltip="The fills of the picture."),
-                io.Image.Output(display_name="loss_curve", tooltip="The loss of each step."),
-                io.String.Output(display_name="summary", tooltip=SUMMARY_TOOLTIP),
+                asked_for.loss_curve_output(),
+                asked_for.summary_output(),
             ],
         )
 

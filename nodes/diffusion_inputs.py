@@ -1,4 +1,4 @@
-"""Inputs of the nodes that train small networks, and what they say to the methods."""
+"""Inputs and outputs of the nodes that train small networks, and what they say to the methods."""
 
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,6 @@ MASK_TOOLTIP = (
 STRIP_TOOLTIP = (
     "The first sample as it was thought to be at steps from first to last: how it came about."
 )
-SUMMARY_TOOLTIP = "Steps, loss, seconds, energy and memory in words."
 
 
 def budget_inputs(steps: int) -> list:
@@ -66,6 +65,77 @@ def kind_input():
     )
 
 
+def intervals_input(default: int, more: str):
+    """more: how the tooltip goes on, here and below."""
+    return io.Int.Input(
+        "intervals",
+        default=default,
+        min=1,
+        max=1000,
+        tooltip=f"Parts that the 1000 noise levels are cut into{more}",
+    )
+
+
+def common_input(default: float, more: str, optional: bool = False):
+    return io.Float.Input(
+        "common",
+        default=default,
+        min=0.0,
+        max=0.99,
+        step=0.05,
+        optional=optional,
+        tooltip=(
+            "Share of the training in which all noise levels are learnt, before the first "
+            f"interval{more}"
+        ),
+    )
+
+
+def asked_input(default: int, more: str):
+    return io.Int.Input(
+        "asked",
+        default=default,
+        min=1,
+        max=1000,
+        tooltip=f"Times that the network is asked in each interval, of the levels there are{more}",
+    )
+
+
+def count_input(what: str):
+    """How many samples one training gives."""
+    return io.Int.Input(
+        "count",
+        default=1,
+        min=1,
+        max=256,
+        tooltip=f"Different {what}; all of them come from the one training.",
+    )
+
+
+def _batch_input(default: int):
+    return io.Int.Input(
+        "batch",
+        default=default,
+        min=1,
+        max=1024,
+        tooltip="Windows in a step. More makes steps steadier and longer.",
+    )
+
+
+def _width_input(of_32: str):
+    """of_32: how large a network of 32 channels is."""
+    return io.Int.Input(
+        "width",
+        default=32,
+        min=4,
+        max=512,
+        tooltip=(
+            f"Channels of the network. 32 is {of_32}; both grow with the square of it, and so does "
+            "the time."
+        ),
+    )
+
+
 def learning_inputs() -> list:
     """What and how a network learns."""
     return [
@@ -100,23 +170,8 @@ def learning_inputs() -> list:
                 "structure; the time of a step grows with its square."
             ),
         ),
-        io.Int.Input(
-            "batch",
-            default=8,
-            min=1,
-            max=1024,
-            tooltip="Windows in a step. More makes steps steadier and longer.",
-        ),
-        io.Int.Input(
-            "width",
-            default=32,
-            min=4,
-            max=512,
-            tooltip=(
-                "Channels of the network. 32 is 160,323 parameters, 0.6 MB; both grow with the "
-                "square of it, and so does the time."
-            ),
-        ),
+        _batch_input(8),
+        _width_input("160,323 parameters, 0.6 MB"),
         io.Int.Input(
             "levels",
             default=3,
@@ -197,34 +252,8 @@ def learning_inputs() -> list:
 def clip_learning_inputs() -> list:
     """What and how a network for clips learns."""
     own = {
-        "window": io.Int.Input(
-            "window",
-            default=64,
-            min=8,
-            max=1024,
-            step=8,
-            tooltip=(
-                "Side in pixels of the windows that a step learns from. Larger sees larger "
-                "structure; the time of a step grows with its square."
-            ),
-        ),
-        "batch": io.Int.Input(
-            "batch",
-            default=1,
-            min=1,
-            max=1024,
-            tooltip="Windows in a step. More makes steps steadier and longer.",
-        ),
-        "width": io.Int.Input(
-            "width",
-            default=32,
-            min=4,
-            max=512,
-            tooltip=(
-                "Channels of the network. 32 is 492,963 parameters, 2 MB; both grow with the "
-                "square of it, and so does the time."
-            ),
-        ),
+        "batch": _batch_input(1),
+        "width": _width_input("492,963 parameters, 2 MB"),
         "noise_input": io.Combo.Input(
             "noise_input",
             options=["code", "plane"],
@@ -299,6 +328,14 @@ def cost_inputs() -> list:
             tooltip="CO2 of the electricity, in grams for a kWh: France 56.9; see your supplier.",
         ),
     ]
+
+
+def loss_curve_output():
+    return io.Image.Output(display_name="loss_curve", tooltip="The loss of each step.")
+
+
+def summary_output(tooltip: str = "Steps, loss, seconds, energy and memory in words."):
+    return io.String.Output(display_name="summary", tooltip=tooltip)
 
 
 def settings(channels: int, **chosen) -> "tuple[NetworkSettings, TrainingSettings]":

@@ -1,59 +1,34 @@
 """Small networks that learn one clip: its hole is filled, or its motion made anew."""
 
-from . import convert
+from . import convert, inputs
 from . import diffusion_inputs as asked_for
 from .api import host, io
 from .diffusion import SAMPLED_LAYERS, TRAINED_LAYERS, checkpoints, costed, memory
-from .diffusion_inputs import INTENSITY, SUMMARY_TOOLTIP
+from .diffusion_inputs import INTENSITY
 from .types import ModelSocket
-
-VIDEO_MASK_TOOLTIP = (
-    "White is filled, black stays exactly, grey blends: one mask for all frames, or as many. Let "
-    "it cover the object with a margin of a few pixels, shadow included."
-)
 
 
 def _course_inputs(intervals: int, common: float, asked: int) -> list:
     return [
-        io.Int.Input(
-            "intervals",
-            default=intervals,
-            min=1,
-            max=1000,
-            tooltip=(
-                "Parts that the 1000 noise levels are cut into; the network is trained for one "
-                "after the other. 1 trains all levels at once: raise asked then."
-            ),
+        asked_for.intervals_input(
+            intervals,
+            "; the network is trained for one after the other. 1 trains all levels at once: raise "
+            "asked then.",
         ),
-        io.Float.Input(
-            "common",
-            default=common,
-            min=0.0,
-            max=0.99,
-            step=0.05,
-            tooltip=(
-                "Share of the training in which all noise levels are learnt, before the first "
-                "interval; the thesis has none."
-            ),
-        ),
-        io.Int.Input(
-            "asked",
-            default=asked,
-            min=1,
-            max=1000,
-            tooltip=(
-                "Times that the network is asked in each interval, of the levels there are. More "
-                "takes longer."
-            ),
-        ),
-        io.Int.Input(
-            "count",
-            default=1,
-            min=1,
-            max=256,
-            tooltip="Different samples; all of them come from the one training.",
-        ),
+        asked_for.common_input(common, "; the thesis has none."),
+        asked_for.asked_input(asked, ". More takes longer."),
+        asked_for.count_input("samples"),
     ]
+
+
+def _model_output():
+    return ModelSocket.Output(
+        display_name="model",
+        tooltip=(
+            "The network as it is in the end: with intervals, good for the least noisy levels "
+            "alone."
+        ),
+    )
 
 
 class IntervalTrainAndSampleVideo(io.ComfyNode):
@@ -70,10 +45,8 @@ class IntervalTrainAndSampleVideo(io.ComfyNode):
                 "exact."
             ),
             inputs=[
-                io.Image.Input(
-                    "image", tooltip="The clip: a batch of its frames; an alpha is filled too."
-                ),
-                io.Mask.Input("mask", tooltip=VIDEO_MASK_TOOLTIP),
+                inputs.clip(),
+                inputs.clip_mask(),
                 *_course_inputs(intervals=20, common=0.0, asked=5),
                 *asked_for.budget_inputs(2000),
                 io.Combo.Input(
@@ -112,14 +85,8 @@ class IntervalTrainAndSampleVideo(io.ComfyNode):
                 io.Image.Output(
                     display_name="images", tooltip="The filled clips, one after the other."
                 ),
-                ModelSocket.Output(
-                    display_name="model",
-                    tooltip=(
-                        "The network as it is in the end: with intervals, good for the least noisy "
-                        "levels alone."
-                    ),
-                ),
-                io.Image.Output(display_name="loss_curve", tooltip="The loss of each step."),
+                _model_output(),
+                asked_for.loss_curve_output(),
                 io.Image.Output(
                     display_name="mean", tooltip="The mean of the samples, frame by frame."
                 ),
@@ -127,7 +94,7 @@ class IntervalTrainAndSampleVideo(io.ComfyNode):
                     display_name="variance",
                     tooltip="How much they differ, brightest where most; black for a single one.",
                 ),
-                io.String.Output(display_name="summary", tooltip=SUMMARY_TOOLTIP),
+                asked_for.summary_output(),
             ],
         )
 
@@ -237,20 +204,11 @@ class DynamicTexture(io.ComfyNode):
                 io.Image.Output(
                     display_name="images", tooltip="The new clips, one after the other."
                 ),
-                ModelSocket.Output(
-                    display_name="model",
-                    tooltip=(
-                        "The network as it is in the end: with intervals, good for the least noisy "
-                        "levels alone."
-                    ),
-                ),
-                io.Image.Output(display_name="loss_curve", tooltip="The loss of each step."),
-                io.String.Output(
-                    display_name="summary",
-                    tooltip=(
-                        "Steps, loss, seconds, energy and memory in words, and the PSNR against "
-                        "the given clip: where it is high, the new one is a copy."
-                    ),
+                _model_output(),
+                asked_for.loss_curve_output(),
+                asked_for.summary_output(
+                    "Steps, loss, seconds, energy and memory in words, and the PSNR against the "
+                    "given clip: where it is high, the new one is a copy."
                 ),
             ],
         )

@@ -18,17 +18,8 @@ class PatchInpaintVideo(io.ComfyNode):
                 "mask stay as they are, bit for bit."
             ),
             inputs=[
-                io.Image.Input(
-                    "image", tooltip="The clip: a batch of its frames; an alpha is filled too."
-                ),
-                io.Mask.Input(
-                    "mask",
-                    tooltip=(
-                        "White is filled, black stays exactly, grey blends: one mask for all "
-                        "frames, or as many. Let it cover the object with a margin of a few "
-                        "pixels, shadow included."
-                    ),
-                ),
+                inputs.clip(),
+                inputs.clip_mask(),
                 inputs.patch_size(
                     5,
                     "Side of the patches in pixels, and how many frames they last, odd. Larger "
