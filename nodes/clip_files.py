@@ -1,5 +1,6 @@
 """Clips from and to files at their full depth, which ComfyUI's own nodes reduce to 8 bits."""
 
+import logging
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
@@ -12,6 +13,10 @@ from .pictures import text_of
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from ..storage.clip_reader import Frame, Reading
+
+log = logging.getLogger(__name__)
 
 FORMATS = ["h264", "ffv1", "ffv1_16", "prores", "png", "png16", "exr"]
 FOLDER_RATE = Fraction(24)  # frames in a second, where a folder of pictures does not tell
@@ -111,7 +116,8 @@ class LoadClip(io.ComfyNode):
             about = reading.about
             total = max(min(frames or 1 << 30, (about.frames or 0) - first_frame), 1)
             pictures = []
-            for read in islice(reading, first_frame, first_frame + frames if frames else None):
+            end = first_frame + frames if frames else None
+            for read in islice(_readable(reading), first_frame, end):
                 pictures.append(torch.from_numpy(as_float(read.pixels)))
                 host.progress(min(len(pictures), total), total)
             if not pictures:
@@ -130,6 +136,16 @@ class LoadClip(io.ComfyNode):
                 audio = {"waveform": torch.from_numpy(found[0])[None], "sample_rate": found[1]}
         images = batch if channels == "rgba" or not alpha else batch[..., :3].contiguous()
         return io.NodeOutput(images, mask, audio, float(rate))
+
+
+def _readable(reading: "Reading") -> "Iterator[Frame]":
+    """The frames up to where a video breaks off, of which the log warns."""
+    from ..storage.clip_reader import BrokenOffError
+
+    try:
+        yield from reading
+    except BrokenOffError as error:
+        log.warning("%s; those are loaded, and the last of them may be damaged", error.told)
 
 
 class SaveClip(io.ComfyNode):

@@ -45,14 +45,16 @@ def source_of(video) -> "Source | None":
 
 @contextmanager
 def opened(video) -> "Iterator[Reading]":
-    """A VIDEO to be read frame by frame, at its full depth. Raises as `clip_reader.opened` does."""
+    """A VIDEO to be read frame by frame, at its full depth. A file that does not go to its end is
+    refused at once, for what is made of it is whole or not at all. Raises as `clip_reader.opened`.
+    """
     from ..storage import clip_reader
 
     source = source_of(video)
     if source is None:
         yield _reading(video.get_components())
     else:
-        with clip_reader.opened(source) as reading:
+        with clip_reader.opened(source, to_the_end=True) as reading:
             yield reading
 
 

@@ -6,7 +6,7 @@ Nothing is held but the frame at hand, and what the decoder needs for the next o
 import logging
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from io import BytesIO
@@ -33,11 +33,20 @@ class ClipError(PictureError):
 
 
 class BrokenOffError(ClipError):
-    """A video that ends before its end. frames: how many could be read."""
+    """A video that ends before its end. frames: how many can be read. told: that in a line, and of
+    how many; the message also says what to do.
+    """
 
-    def __init__(self, message: str, frames: int):
-        super().__init__(message)
+    def __init__(self, name: str, frames: int, stream, about: str = "", why: str = ""):
+        expected, roughly = _expected(stream), "" if stream.frames or about else "about "
+        of = f" of {roughly}{expected}" if expected else ""
+        why = why or f"its header tells of {float(_seconds(stream)):.2f} seconds"
         self.frames = frames
+        self.told = f"{name} breaks off: {about}{frames}{of} frames can be read, {why}"
+        super().__init__(
+            f"{self.told}. To work on those, copy them into a whole file first, as with: "
+            f"ffmpeg -i {name} -c copy whole.mkv"
+        )
 
 
 class Frame(NamedTuple):
@@ -99,18 +108,24 @@ class Reading:
 
 
 @contextmanager
-def opened(source: Source, *, as_comfyui: bool = False) -> Iterator[Reading]:
+def opened(
+    source: Source, *, as_comfyui: bool = False, to_the_end: bool = False
+) -> Iterator[Reading]:
     """The clip in `source`, to be read frame by frame.
 
     as_comfyui: give a video's frames as ComfyUI's own nodes do, with 8 bits a channel, without
     alpha and not turned upright.
-    Raises ClipError where it is no clip. Iterating raises ClipError where a frame has another size
-    than the first one, and BrokenOffError, after the last frame that can be read, where the
-    video breaks off.
+    to_the_end: look whether the end of a video is there before its first frame is given; for those
+    whose work is lost if it is not.
+    Raises ClipError where it is no clip, and BrokenOffError where `to_the_end` finds no end.
+    Iterating raises ClipError where a frame has another size than the first one, and
+    BrokenOffError, after the last frame that can be read, where the video breaks off.
     """
     if isinstance(source, Path) and source.is_dir():
         yield _folder(source)
         return
+    if to_the_end:
+        _check_end(source)
     with opened_video(source) as container:
         yield _video(container, name_of(source), as_comfyui)
 
@@ -205,7 +220,7 @@ def _video(container, name: str, as_comfyui: bool) -> Reading:
         channels=4 if alpha else 3,
         bits=8 if as_comfyui else max(part.bits for part in parts),
         rate=Fraction(stream.average_rate) if stream.average_rate else None,
-        frames=stream.frames or round(_seconds(stream) * (stream.average_rate or 0)) or None,
+        frames=_expected(stream),
         time_base=Fraction(stream.time_base) if stream.time_base else None,
         turned=turned,
         aspect=aspect,
@@ -238,30 +253,63 @@ def _decoded(container, stream, name: str) -> Iterator:
     """The frames as PyAV has them. Raises ClipError, and BrokenOffError where they end early."""
     import av
 
-    count, end = 0, Fraction(0)
-    wanted = _seconds(stream)
+    count, last = 0, stream.start_time or 0
     try:
         for frame in container.decode(stream):
-            count += 1
-            if frame.pts is not None:
-                end = (frame.pts - (stream.start_time or 0)) * frame.time_base
+            count, last = count + 1, last if frame.pts is None else frame.pts
             yield frame
     except av.error.FFmpegError as error:
         if not count:
             raise ClipError(f"{name} is no video, or a broken one: {error.strerror}") from error
-        raise _broken_off(name, count, stream, error.strerror) from error
-    length = 1 / Fraction(stream.average_rate) if stream.average_rate else Fraction(0)
-    if count and wanted - (end + length) > max(2 * length, wanted * Fraction(MISSING)):
-        raise _broken_off(name, count, stream, f"its header tells of {float(wanted):.2f} seconds")
+        raise BrokenOffError(name, count, stream, why=f"then {error.strerror}") from error
+    if count and _ends_early(stream, last):
+        raise BrokenOffError(name, count, stream)
 
 
-def _broken_off(name: str, count: int, stream, why: str) -> BrokenOffError:
-    of = f" of {stream.frames}" if stream.frames else ""
-    return BrokenOffError(
-        f"{name} breaks off: {count}{of} frames could be read, then: {why}. To work on those, copy "
-        f"them into a whole file first, as with: ffmpeg -i {name} -c copy whole.mkv",
-        count,
-    )
+def _check_end(source: Source) -> None:
+    """Raise BrokenOffError where the packets of a video end early. Those near the end are looked
+    for, and only where they are not found are all of them read.
+    """
+    for near_end in (True, False):
+        with opened_video(source) as container:
+            if not container.streams.video or not _seconds(container.streams.video[0]):
+                return
+            stream = container.streams.video[0]
+            times = _packet_times(container, stream, near_end)
+            if times and not _ends_early(stream, max(times)):
+                return
+            if times and not near_end:
+                raise BrokenOffError(name_of(source), len(times), stream, about="about ")
+
+
+def _packet_times(container, stream, near_end: bool) -> list[int]:
+    """When frames are shown, in the stream's time base: all that can be read, or the last ones."""
+    import av
+
+    times = []
+    with suppress(av.error.FFmpegError):  # then they end there
+        if near_end:
+            end = _seconds(stream) / Fraction(stream.time_base)
+            container.seek(int(end) + (stream.start_time or 0), stream=stream)
+        for packet in container.demux(stream):
+            time = packet.dts if packet.pts is None else packet.pts
+            if packet.size and time is not None:
+                times.append(time)
+    return times
+
+
+def _ends_early(stream, last: int) -> bool:
+    """Whether more should follow the frame at `last`, in the stream's time base."""
+    if not stream.average_rate:
+        return False
+    length = 1 / Fraction(stream.average_rate)
+    wanted, end = _seconds(stream), (last - (stream.start_time or 0)) * stream.time_base + length
+    return wanted - end > max(2 * length, wanted * Fraction(MISSING))
+
+
+def _expected(stream) -> int | None:
+    """How many frames the header tells of; None where it does not."""
+    return stream.frames or round(_seconds(stream) * (stream.average_rate or 0)) or None
 
 
 def _seconds(stream) -> Fraction:

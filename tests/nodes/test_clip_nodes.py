@@ -17,7 +17,7 @@ from internal_methods.nodes import clip_files, videos
 from internal_methods.nodes.api import InputImpl, Types
 from internal_methods.nodes.clip_files import LoadClip, SaveClip
 from internal_methods.storage import clip_writer
-from internal_methods.storage.clip_reader import opened
+from internal_methods.storage.clip_reader import BrokenOffError, opened
 from internal_methods.storage.clip_writer import suffix_of, writing
 from videos import write_video
 
@@ -84,6 +84,48 @@ def test_a_part_of_a_clip_with_its_sound(folder):
     assert np.array_equal(audio["waveform"][0].numpy(), wave[:, 1600:8000])
     with pytest.raises(ValueError, match="has 50 frames, none from frame 70 on"):
         load("a.mkv", first_frame=70)
+
+
+def broken_off(path, sound: bool = False):
+    """A video of 40 frames that ends before its end; says how many are there."""
+    wave = np.linspace(-1, 1, 12800, dtype=np.float32)[None] if sound else None
+    write_video(path, noise(40).mul(255).byte().numpy(), rate=25, sound=wave)
+    data = path.read_bytes()
+    path.write_bytes(data[: -len(data) // 5])
+    with opened(path) as reading, pytest.raises(BrokenOffError):
+        list(reading)
+    assert 5 < reading.read < 35
+    return reading.read
+
+
+@pytest.mark.parametrize("sound", [False, True])
+def test_of_a_clip_that_breaks_off_what_there_is_is_loaded(folder, caplog, sound):
+    count = broken_off(folder / "a.mkv", sound)
+    images, mask, *_ = load("a.mkv")
+    assert len(images) == len(mask) == count
+    assert torch.equal(images[:-2], noise(40)[: count - 2])
+    [told] = [each for each in caplog.messages if "breaks off" in each]
+    assert f"a.mkv breaks off: {count} of about 40 frames" in told
+    caplog.clear()
+    assert len(load("a.mkv", first_frame=1, frames=3)[0]) == 3 and not caplog.messages
+    with pytest.raises(ValueError, match=f"has {count} frames, none from frame 38 on"):
+        load("a.mkv", first_frame=38)
+
+
+def test_a_video_that_breaks_off_is_refused_before_the_work(folder):
+    broken_off(folder / "a.mkv")
+    write_video(folder / "b.mkv", noise(40).mul(255).byte().numpy(), rate=25)
+    broken, whole = from_file(folder / "a.mkv"), from_file(folder / "b.mkv")
+
+    def process(*given):
+        raise AssertionError("it should not be asked")
+
+    for video, mask in ((broken, hole(1)), (whole, broken)):
+        with pytest.raises(BrokenOffError, match=r"a.mkv breaks off: about \d+ of 40 frames"):
+            fill(video, mask, process)
+    with pytest.raises(BrokenOffError):
+        save("ffv1", video=broken)
+    assert not [*(folder / "out").glob("*.mkv")]
 
 
 def test_load_sees_a_changed_clip_and_misses_a_missing_one(folder):

@@ -127,13 +127,33 @@ def test_a_video_that_breaks_off_gives_what_there_is_and_says_so(tmp_path, name)
         if name == "a.nut":  # its header does not tell how long it is
             got = list(reading)
         else:
-            with pytest.raises(BrokenOffError, match=rf"{name} breaks off: \d+") as told:
+            with pytest.raises(BrokenOffError) as told:
                 for frame in reading:
                     got.append(frame)
-            assert told.value.frames == len(got) and f" {len(got)}" in str(told.value)
+            of = "of 40" if name == "a.mp4" else "of about 40"  # whose header tells seconds
+            assert told.value.frames == len(got)
+            assert f"{name} breaks off: {len(got)} {of} frames can be read" in str(told.value)
     assert 5 < len(got) < 35
+    for source in (path, BytesIO(path.read_bytes())):
+        if name == "a.nut":
+            assert len(read(source, to_the_end=True)) == len(got)
+            continue
+        with pytest.raises(BrokenOffError, match=r"breaks off: about \d+ of 40") as told:
+            with opened(source, to_the_end=True):
+                raise AssertionError("it should not be opened")
+        assert abs(told.value.frames - len(got)) < 5
     for frame, wanted in zip(got[:-2], whole, strict=False):
         assert np.array_equal(frame.pixels, wanted.pixels)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "webm", "avi", "ts", "nut"])
+@pytest.mark.parametrize("count", [1, 2, 120])
+def test_a_whole_video_has_its_end(tmp_path, suffix, count):
+    codec = "libvpx" if suffix == "webm" else "libx264"
+    path = write_video(tmp_path / f"a.{suffix}", pictures(count, (32, 32)), codec, "yuv420p")
+    assert len(read(path, to_the_end=True)) == count
+    irregular(tmp_path / "b.mkv", [0, 40, 50, 200, 233])
+    assert len(read(tmp_path / "b.mkv", to_the_end=True)) == 5
 
 
 def test_frames_of_another_size_end_the_reading(tmp_path):
