@@ -253,16 +253,18 @@ def _decoded(container, stream, name: str) -> Iterator:
     """The frames as PyAV has them. Raises ClipError, and BrokenOffError where they end early."""
     import av
 
-    count, last = 0, stream.start_time or 0
+    count, end = 0, stream.start_time or 0
     try:
         for frame in container.decode(stream):
-            count, last = count + 1, last if frame.pts is None else frame.pts
+            count += 1
+            if frame.pts is not None:
+                end = frame.pts + (getattr(frame, "duration", 0) or 0)  # older PyAVs lack it
             yield frame
     except av.error.FFmpegError as error:
         if not count:
             raise ClipError(f"{name} is no video, or a broken one: {error.strerror}") from error
         raise BrokenOffError(name, count, stream, why=f"then {error.strerror}") from error
-    if count and _ends_early(stream, last):
+    if count and _ends_early(stream, end):
         raise BrokenOffError(name, count, stream)
 
 
@@ -275,18 +277,20 @@ def _check_end(source: Source) -> None:
             if not container.streams.video or not _seconds(container.streams.video[0]):
                 return
             stream = container.streams.video[0]
-            times = _packet_times(container, stream, near_end)
-            if times and not _ends_early(stream, max(times)):
+            ends = _ends(container, stream, near_end)
+            if ends and not _ends_early(stream, max(ends)):
                 return
-            if times and not near_end:
-                raise BrokenOffError(name_of(source), len(times), stream, about="about ")
+            if ends and not near_end:
+                raise BrokenOffError(name_of(source), len(ends), stream, about="about ")
 
 
-def _packet_times(container, stream, near_end: bool) -> list[int]:
-    """When frames are shown, in the stream's time base: all that can be read, or the last ones."""
+def _ends(container, stream, near_end: bool) -> list[int]:
+    """Until when frames are shown, in the stream's time base, by their packets: of all that can be
+    read, or of the last ones.
+    """
     import av
 
-    times = []
+    ends = []
     with suppress(av.error.FFmpegError):  # then they end there
         if near_end:
             end = _seconds(stream) / Fraction(stream.time_base)
@@ -294,17 +298,17 @@ def _packet_times(container, stream, near_end: bool) -> list[int]:
         for packet in container.demux(stream):
             time = packet.dts if packet.pts is None else packet.pts
             if packet.size and time is not None:
-                times.append(time)
-    return times
+                ends.append(time + (packet.duration or 0))
+    return ends
 
 
-def _ends_early(stream, last: int) -> bool:
-    """Whether more should follow the frame at `last`, in the stream's time base."""
+def _ends_early(stream, end: int) -> bool:
+    """Whether more should follow the frame that is shown until `end`, in the stream's time base."""
     if not stream.average_rate:
         return False
-    length = 1 / Fraction(stream.average_rate)
-    wanted, end = _seconds(stream), (last - (stream.start_time or 0)) * stream.time_base + length
-    return wanted - end > max(2 * length, wanted * Fraction(MISSING))
+    wanted = _seconds(stream)
+    lacking = wanted - (end - (stream.start_time or 0)) * stream.time_base
+    return lacking > max(3 / Fraction(stream.average_rate), wanted * Fraction(MISSING))
 
 
 def _expected(stream) -> int | None:

@@ -156,6 +156,21 @@ def test_a_whole_video_has_its_end(tmp_path, suffix, count):
     assert len(read(tmp_path / "b.mkv", to_the_end=True)) == 5
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_a_last_frame_may_be_held(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264rgb", rate=25, options={"bf": "0"})
+        stream.height, stream.width, stream.pix_fmt = 16, 20, "rgb24"
+        packets = []
+        for picture in pictures(20):
+            packets += stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24"))
+        packets += stream.encode(None)
+        packets[-1].duration = 100  # four seconds
+        container.mux(packets)
+    assert len(read(path)) == len(read(path, to_the_end=True)) == 20
+
+
 def test_frames_of_another_size_end_the_reading(tmp_path):
     with av.open(str(tmp_path / "a.avi"), "w") as container:
         stream = container.add_stream("mjpeg", rate=5)
