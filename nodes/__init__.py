@@ -11,9 +11,10 @@ from .editing import Harmonise
 from .folders import FidFolder
 from .generation import Generate
 from .inpainting import PatchInpaint
-from .masks import BoxMask, BrushMask, LargeMask, MovingMask
+from .masks import BoxMask, BrushMask, LargeMask
 from .metrics import Compare, ErrorMap, ScoreTable
 from .models import LoadModel, ModelInfo, SaveModel
+from .moving_masks import MovingMask
 from .patches import ApplyField, FieldPreview, PatchField
 from .pictures import LoadImage, SaveImage
 from .sample_metrics import Diversity, SingleImageScore

@@ -3,7 +3,8 @@
 import torch
 
 from internal_methods.methods.masks import brush_masks, large_masks
-from internal_methods.nodes.masks import BoxMask, BrushMask, LargeMask, MovingMask
+from internal_methods.nodes.masks import BoxMask, BrushMask, LargeMask
+from internal_methods.nodes.moving_masks import MovingMask
 
 
 def defaults(node) -> dict:
