@@ -11,7 +11,9 @@ from torch import Tensor
 from ..eager.cell_frontier import FIRST
 from .compile import inline, jit
 from .layout import numbers
-from .simd import SLACK, add_scaled, product
+from .simd import SLACK
+from .simd_patches import product
+from .simd_rows import add_scaled
 from .threads import run_pieces, stripes
 
 PIECE = 8  # groups of a piece of work

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from .compile import jit
 from .layout import numbers
-from .simd import add_scaled, product
+from .simd_patches import product
+from .simd_rows import add_scaled
 from .threads import run_pieces
 
 

@@ -11,7 +11,9 @@ from torch import Tensor
 from ..eager.cell_search import BLOCK
 from .compile import inline, jit
 from .layout import numbers
-from .simd import SLACK, product, weighted_rows
+from .simd import SLACK
+from .simd_patches import product
+from .simd_rows import weighted_rows
 from .threads import run_pieces, stripes
 
 PIECE = 512  # queries of a piece of work, about

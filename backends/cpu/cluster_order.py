@@ -9,7 +9,9 @@ from ..eager.cluster_order import SAMPLE, STEPS
 from .compile import inline, jit
 from .kdtree import halve
 from .layout import numbers
-from .simd import SLACK, add_scaled, product
+from .simd import SLACK
+from .simd_patches import product
+from .simd_rows import add_scaled
 from .threads import run_pieces
 
 FORKS = 3  # levels above the pieces that threads split on

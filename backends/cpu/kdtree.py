@@ -15,7 +15,8 @@ import numpy as np
 from .. import random
 from .compile import inline, jit
 from .problem import Problem, frame_and_row, source_begin, target_begin, unpack
-from .simd import SLACK, product, product_in_time
+from .simd import SLACK
+from .simd_patches import product, product_in_time
 from .threads import run_pieces, stripes
 
 SAMPLES = 50_000  # numbers that the principal components are computed from

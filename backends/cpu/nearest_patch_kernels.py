@@ -19,7 +19,7 @@ from .problem import (
     target_pixel,
     unpack,
 )
-from .simd import product, product_in_time, squared_difference, squared_difference_in_time
+from .simd_patches import product, product_in_time, squared_difference, squared_difference_in_time
 
 
 @inline

@@ -10,7 +10,8 @@ i. A piece of work is some rows of its result, a row being a line of a frame.
 import numpy as np
 
 from .compile import inline, jit
-from .simd import add_scaled, product, squared_difference
+from .simd_patches import product, squared_difference
+from .simd_rows import add_scaled
 
 
 @inline

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from .compile import inline, jit
 from .layout import numbers
-from .simd import SLACK, add_scaled, exponential, largest, product, weighted_rows
+from .simd import SLACK
+from .simd_patches import product
+from .simd_rows import add_scaled, exponential, largest, weighted_rows
 from .threads import run_pieces, stripes
 
 PIECE = 512  # queries of a piece of work, about

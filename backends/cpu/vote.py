@@ -16,7 +16,7 @@ from .. import patches
 from .compile import inline, jit
 from .pixels import depth as depth_of
 from .pixels import flat, unflat
-from .simd import add_scaled
+from .simd_rows import add_scaled
 from .threads import frame_stripes, run_pieces
 
 STRIPE = 16  # rows of the result that one piece of work makes
