@@ -120,6 +120,8 @@ def hole_scales(
     scales = []
     for (values, there), use in zip(pyramid, usable, strict=False):
         unknown = ~there.all(1, keepdim=True)
+        if not unknown.any():  # a hole so small that all is known at this scale and at coarser ones
+            break
         box = tuple(extent(unknown, 2 * setting.patch_size, setting.wrap))
         inner = (slice(None), slice(None), *box)
         unknown = unknown[inner]

@@ -1,5 +1,8 @@
 """The scales of a hole in a clip, one query after the other."""
 
+from dataclasses import replace
+
+import pytest
 import torch
 
 from internal_methods.backends import patches
@@ -62,3 +65,14 @@ def test_the_same_place_is_looked_for_in_the_nearest_frame_that_shows_it():
         assert abs(found[0] - now) == min(abs(other - now) for other in there)
         shown += 1
     assert 0 < shown < scale.unknown.numel()
+
+
+@pytest.mark.parametrize("levels", [None, 3])
+def test_a_scale_at_which_the_hole_has_vanished_is_left_out(levels):
+    """A coarse pixel counts as known where more than half of what it is made of is."""
+    clip, hole = torch.rand(1, 3, *SIZE), torch.zeros(1, 1, *SIZE, dtype=torch.bool)
+    hole[..., 12, 12] = True
+    setting = replace(SETTING, patch_size=1, levels=levels)
+    found = hole_scales(clip, hole, torch.ones(1, 1, *SIZE) > 0, None, setting)
+    assert all(scale.unknown.any() for scale in found)
+    assert found[-1].source.shape[2:] == SIZE and len(found) < 3
