@@ -102,7 +102,7 @@ class _Chunks:
             self.past = self.kept([*self.past, frame])
             yield frame
             return
-        self.waiting.append((frame, mask))
+        self.waiting.append((frame, mask if hole else torch.zeros_like(mask)))
         if len(self.past) + len(self.held) + len(self.waiting) == self.length:
             yield from self.window(last=False)
 
@@ -136,7 +136,8 @@ class _Chunks:
         if not any((mask > 0.5).any() for _, mask in new):
             return [frame for frame, _ in new]
         if self.store is not None:
-            for tensor in (each for pair in new for each in pair):
+            self.seen.update(b"begins" if self.carried is None else b"goes on")
+            for tensor in (*self.past, *(each for pair in new for each in pair)):
                 self.seen.update(tensor.cpu().contiguous().view(torch.uint8).numpy().data)
         inputs, number = self.seen.hexdigest(), self.number
         self.number += 1

@@ -132,6 +132,14 @@ def test_soft_masks_keep_what_the_process_mixed():
     assert torch.equal(filled[:, 5], frame[:, 5])
 
 
+@pytest.mark.parametrize("values", [(0.3, 1, 0), (1, 0.3, 0), (1, 0.3, 1), (1, 0.3, 0.3)])
+def test_a_frame_whose_mask_is_nowhere_above_a_half_comes_back_wherever_it_stands(values):
+    pairs = [(frame, mask * value) for (frame, mask), value in zip(stream(3), values, strict=True)]
+    frames = run(pairs, lambda clip, mask, _: (torch.lerp(clip, mask * 9, mask), None))
+    for frame, (given, mask) in zip(frames, pairs, strict=True):
+        assert torch.equal(frame, given) == (not (mask > 0.5).any())
+
+
 def test_it_works_on_what_it_is_given_as_it_comes():
     taken, pairs = [], stream(50)
 
@@ -193,14 +201,34 @@ def test_a_run_that_was_killed_goes_on_and_gives_the_same_bits(tmp_path, fade, a
     assert not list(tmp_path.iterdir())
 
 
-def test_pieces_of_other_frames_are_not_taken(tmp_path):
+@pytest.mark.parametrize("where", [9, 2])
+def test_pieces_of_other_frames_are_not_taken(tmp_path, where):
+    """Whether they differ in the second window, or in what the first one looks at before it."""
     shelf, settings = Checkpoints(tmp_path), {"length": 7, "overlap": 3}
+    holes = range(4, 20)
+
+    def process(clip, mask, carried):
+        filled, carried = learner(clip, mask, carried)
+        return torch.where(mask > 0, clip[0, :, :1].mean() + filled, clip), carried
+
     with pytest.raises(Killed), shelf.of({}, settings) as checkpoint:
-        run(stream(20), learner, store=checkpoint.pieces(), **settings)
+        run(stream(20, holes), process, store=checkpoint.pieces(), **settings)
         raise Killed
-    changed = stream(20)
-    changed[9][0][0, 5, 5] += 0.125  # outside of the hole, in the second window
+    changed = stream(20, holes)
+    changed[where][0][0, 5, 5] += 0.125  # outside of the hole
     with shelf.of({}, settings) as checkpoint:
-        frames = run(changed, learner, store=checkpoint.pieces(), **settings)
-    wanted = run(changed, learner, **settings)
+        frames = run(changed, process, store=checkpoint.pieces(), **settings)
+    wanted = run(changed, process, **settings)
+    assert all(torch.equal(a, b) for a, b in zip(frames, wanted, strict=True))
+
+
+def test_pieces_of_another_scene_are_not_taken(tmp_path):
+    """The same frames, between which a cut is seen now: nothing is carried over it."""
+    shelf, settings = Checkpoints(tmp_path), {"length": 5, "overlap": 0}
+    with pytest.raises(Killed), shelf.of({}, settings) as checkpoint:
+        run(stream(15), learner, store=checkpoint.pieces(), **settings)
+        raise Killed
+    with shelf.of({}, settings) as checkpoint:
+        frames = run(stream(15), learner, store=checkpoint.pieces(), scenes=(5,), **settings)
+    wanted = run(stream(15), learner, scenes=(5,), **settings)
     assert all(torch.equal(a, b) for a, b in zip(frames, wanted, strict=True))
