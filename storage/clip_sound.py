@@ -3,7 +3,8 @@ else encoded anew.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from fractions import Fraction
 
 import numpy as np
@@ -12,6 +13,7 @@ from .clip_reader import Source, name_of, no_video, opened_video
 
 log = logging.getLogger(__name__)
 
+NOT_IN_MOV = ("flac", "opus", "truehd")  # FFmpeg lists them, and then refuses them
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 
 Samples = tuple[np.ndarray, int]  # (channels, samples) float32, and samples in a second
@@ -49,11 +51,18 @@ class CopiedSound:
     """All sound tracks of a video, put into `output` as its pictures go along."""
 
     def __init__(self, output, source: Source):
-        self._opened = opened_video(source)
-        self._input = self._opened.__enter__()
-        self._output, self._tracks = output, {}
+        self._output, self._source, self._tracks = output, source, {}
+        with ExitStack() as opened:
+            self._input = opened.enter_context(opened_video(source))
+            self._add_tracks()
+            self._packets = self._demuxed()
+            self._next = next(self._packets, None)
+            self._opened = opened.pop_all()
+
+    def _add_tracks(self) -> None:
+        output = self._output
         for stream in self._input.streams.audio:
-            if stream.codec.canonical_name in output.supported_codecs:
+            if _fits(stream.codec.canonical_name, output):
                 track = output.add_stream_from_template(stream)
                 self._tracks[stream.index] = track, None
             else:
@@ -61,17 +70,26 @@ class CopiedSound:
                 self._tracks[stream.index] = track, resampler
                 log.warning(
                     "the sound of %s is encoded anew, as %s: %s does not fit into such a file",
-                    name_of(source),
+                    name_of(self._source),
                     track.codec.canonical_name,
                     stream.codec.canonical_name,
                 )
             track.metadata.update(stream.metadata)  # its language
-        self._packets = self._demuxed()
-        self._next = next(self._packets, None)
 
     def _demuxed(self) -> Iterator:
         if self._tracks:
-            yield from self._input.demux(*self._input.streams.audio)
+            packets = self._input.demux(*self._input.streams.audio)
+            while (packet := self._read(lambda: next(packets, None))) is not None:
+                yield packet
+
+    def _read(self, work: Callable):
+        """What `work` reads of the source. Raises ClipError, which names it."""
+        import av
+
+        try:
+            return work()
+        except av.error.FFmpegError as error:
+            raise no_video(self._source, error) from error
 
     def until(self, time: Fraction | None) -> None:
         """Write what is heard up to `time`, in seconds; None for all the rest."""
@@ -82,7 +100,7 @@ class CopiedSound:
     def _write(self, packet) -> None:
         track, resampler = self._tracks[packet.stream.index]
         if resampler is not None:
-            for frame in packet.decode():
+            for frame in self._read(packet.decode):
                 _encode(self._output, track, resampler, frame)
         elif packet.dts is not None:  # the last one, empty, ends the reading
             packet.stream = track
@@ -96,7 +114,14 @@ class CopiedSound:
                 self._output.mux(track.encode(None))
 
     def close(self) -> None:
-        self._opened.__exit__(None, None, None)
+        self._opened.close()
+
+
+def _fits(codec: str, output) -> bool:
+    """Whether packets of that codec can be copied into `output`."""
+    if output.format.name == "mov" and codec in NOT_IN_MOV:
+        return False
+    return codec in output.supported_codecs
 
 
 def _encoder(output, rate: int, channels: int) -> tuple:

@@ -1,13 +1,14 @@
 """Sound goes from clip to clip as it is, packet by packet, or is encoded anew where it must be."""
 
+from contextlib import contextmanager
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 
-from internal_methods.storage import clips
-from internal_methods.storage.clip_reader import opened
+from internal_methods.storage import clip_sound, clips
+from internal_methods.storage.clip_reader import ClipError, opened, opened_video
 from internal_methods.storage.clip_sound import read_samples
 from internal_methods.storage.clip_writer import suffix_of, writing
 
@@ -71,16 +72,19 @@ def test_sound_is_copied_packet_by_packet(tmp_path, caplog, codec, tracks, forma
     assert "encoded anew" not in caplog.text
 
 
-def test_sound_that_does_not_fit_is_encoded_anew_and_said(tmp_path, caplog):
-    source = clip_with(tmp_path / "a.mkv", "pcm_u8")
-    target = rewritten(source, tmp_path / "b.mp4", "h264")
-    assert "the sound of" in caplog.text and "encoded anew, as aac: pcm_u8" in caplog.text
+@pytest.mark.parametrize(
+    ("codec", "format"), [("pcm_u8", "h264"), ("flac", "prores"), ("libopus", "prores")]
+)
+def test_sound_that_does_not_fit_is_encoded_anew_and_said(tmp_path, caplog, codec, format):
+    source = clip_with(tmp_path / "a.mkv", codec)
+    target = rewritten(source, tmp_path / f"b{suffix_of(format)}", format)
+    name = codec.removeprefix("lib")
+    assert "the sound of" in caplog.text and f"encoded anew, as aac: {name}" in caplog.text
     assert pitch(target) == pytest.approx(440, abs=2)
     with av.open(str(target)) as container:
-        assert container.streams.audio[0].codec.name == "aac"
-        assert float(
-            container.streams.audio[0].duration * container.streams.audio[0].time_base
-        ) == (pytest.approx(SECONDS, abs=0.15))
+        [track] = container.streams.audio
+        assert track.codec.name == "aac"
+        assert float(track.duration * track.time_base) == pytest.approx(SECONDS, abs=0.15)
 
 
 def pitch(path) -> float:
@@ -126,3 +130,46 @@ def test_a_mute_clip_stays_mute(tmp_path):
     with writing(tmp_path / "a.mp4", "h264") as output:
         output.add(np.zeros((16, 16, 3), np.uint8))
     assert clips.sound(rewritten(tmp_path / "a.mp4", tmp_path / "b.mp4", "h264")) is None
+
+
+class Unwilling(Exception):
+    pass
+
+
+def test_a_source_whose_sound_cannot_be_taken_over_is_let_go(tmp_path, monkeypatch):
+    source, containers = clip_with(tmp_path / "a.mkv", "pcm_u8"), []
+
+    @contextmanager
+    def noted(source):
+        with opened_video(source) as container:
+            containers.append(container)
+            try:
+                yield container
+            finally:
+                containers.remove(container)
+
+    def fail(*_):
+        raise Unwilling
+
+    monkeypatch.setattr(clip_sound, "opened_video", noted)
+    monkeypatch.setattr(clip_sound, "_encoder", fail)
+    with (
+        pytest.raises(Unwilling) as caught,
+        writing(tmp_path / "b.mp4", "h264", sound=source) as output,
+    ):
+        output.add(np.zeros((16, 16, 3), np.uint8))
+    assert not containers, caught.traceback  # which would keep it alive
+
+
+def test_what_is_wrong_with_the_sound_is_not_said_of_the_pictures(tmp_path, monkeypatch):
+    def broken(self, *streams):
+        raise av.error.InvalidDataError(1, "Invalid data found when processing input")
+        yield
+
+    source = clip_with(tmp_path / "a.mkv", "aac")
+    monkeypatch.setattr(av.container.InputContainer, "demux", broken)
+    with (
+        pytest.raises(ClipError, match=r"a\.mkv is no video, or a broken one: Invalid data"),
+        writing(tmp_path / "b.mp4", "h264", sound=source) as output,
+    ):
+        output.add(np.zeros((16, 16, 3), np.uint8))
