@@ -109,7 +109,9 @@ class VideoWriting:
         even = height % 2 == 0 and width % 2 == 0
         pixels = codec.pixels if even or codec.rgb else codec.pixels.replace("yuv420", "yuv444")
         self._stream.pix_fmt = codec.alpha if alpha else pixels
-        self._base = (like and like.time_base) or 1 / self._rate
+        self._base = 1 / self._rate
+        if like is not None and like.time_base and self._rate == (like.rate or self._rate):
+            self._base = like.time_base
         context = self._stream.codec_context
         context.time_base = self._base
         if like is not None and like.aspect:
@@ -184,8 +186,8 @@ def writing(
 
     format: one of FORMATS, or a codec; of png, png16 and exr `path` is a new folder.
     rate: frames in a second; by default that of `like`, else 24.
-    like: the clip that this one is made from; its time base, colours, pixel aspect and text are
-        kept.
+    like: the clip that this one is made from; its colours, pixel aspect and text are kept, and its
+        time base unless another rate is wanted.
     colours: what a Y'CbCr video means by its numbers; by default what `like` does, else BT.709.
     sound: a video whose sound is taken, packet by packet where the container allows it, else
         encoded anew, as the log says; or samples, and how many there are in a second. A folder of

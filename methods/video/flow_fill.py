@@ -122,8 +122,9 @@ def _fill_frame(
     noise = _noise(sources, t)
     first, last = sources.scene(t)
     ends = {1: min(t + reach, last), -1: max(t - reach, first)}
+    band = _band(sources, t, hole)
     finds = [
-        follow(sources, t, points, way, end, _band(sources, t, hole), noise, progress.poll)
+        follow(sources, t, points, way, end, band, noise, progress.poll)
         for way, end in ends.items()
     ]
     values, error, trust = _blended(finds, hole, noise)

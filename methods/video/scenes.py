@@ -88,7 +88,7 @@ def is_cut(before: Tensor, after: Tensor) -> bool:
 
 def _small(frame: Tensor) -> Tensor:
     """(C, 64, 64)."""
-    return F.interpolate(frame[None, :3].float(), size=SMALL, mode="area")[0]
+    return F.interpolate(frame[None, :3].detach().float(), size=SMALL, mode="area")[0]
 
 
 def _histograms(small: Tensor) -> Tensor:

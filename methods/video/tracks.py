@@ -54,7 +54,7 @@ class Sources:
 
     def planes(self, t: int) -> np.ndarray:
         """(C, H, W) float32."""
-        return self.clip[self.index, :, t].float().cpu().numpy()
+        return self.clip[self.index, :, t].detach().float().cpu().numpy()
 
     def hidden(self, t: int) -> np.ndarray:
         """(H, W) uint8, 255 where nothing may be taken from or compared with."""

@@ -114,6 +114,13 @@ def test_the_rate_is_exact(tmp_path):
         assert [frame.time for frame in reading][3] == 3 * Fraction(1001, 30000)
 
 
+def test_another_rate_than_that_of_the_clip_before(tmp_path):
+    """Whose clock cannot tell beats of 1/30 second."""
+    coarse = About("", (14, 18), 3, 8, Fraction(24), time_base=Fraction(1, 24))
+    path = write(tmp_path / "a.mkv", "ffv1", frames(np.uint8, count=7), rate=30, like=coarse)
+    assert float(read(path)[-1].time) == pytest.approx(6 / 30, abs=1e-3)
+
+
 def test_times_that_do_not_rise_are_moved_on(tmp_path):
     times = [Fraction(n, 24) for n in (0, 1, 1, 0, 4)]
     back = read(write(tmp_path / "a.mp4", "h264", frames(np.uint8), times))

@@ -135,6 +135,12 @@ def test_precision_and_channels_are_kept():
     assert psnr(filled, clip, mask > 0) > 35
 
 
+def test_a_clip_may_want_gradients():
+    clip, mask = views(camera(3)), moving_hole(3, box=(20, 12))
+    filled, _, _ = flow_fill(clip.clone().requires_grad_(), mask)
+    assert not filled.requires_grad and torch.equal(filled, flow_fill(clip, mask)[0])
+
+
 def test_the_canvas_of_a_stabilised_clip_is_filled_too():
     clip, mask = views(camera(FRAMES, turn=0.4)), moving_hole(FRAMES)
     bad = spoilt(clip, mask)
