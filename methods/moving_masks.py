@@ -41,8 +41,8 @@ class Motion:
         """Size and motion of a given mask, (1, 1, T, H, W), 1 = hole; frames without hole are left
         out.
 
-        The box and the speed of the centre are means over the frames; acceleration and turn are
-        taken where it moves by at least half a pixel. One frame stands still.
+        The box and the speed of the centre are means over the frames; turn is taken where it moves
+        by more than half a pixel, acceleration everywhere. One frame stands still.
         Raises ValueError if the mask is empty.
         """
         if mask.dim() != 5 or mask.shape[:2] != (1, 1):
