@@ -3,9 +3,9 @@
 For every pixel of a hole its track is followed into the frames before and after, until a frame
 shows it: the way of Matsushita et al. 2006 (doi:10.1109/TPAMI.2006.141), Huang et al. 2016
 (doi:10.1145/2980179.2982398) and Xu et al. 2019 (arXiv:1905.02884), without a network. Every colour
-is read once, from an original frame, so that nothing blurs with the distance. Along with it goes an
-estimate of its error, from what can be compared: places seen in several frames, around the hole and
-around the find.
+is read once, from an original frame, so that nothing blurs with the distance, and none comes out
+darker or brighter than all that is seen. Along with it goes an estimate of its error, from what can
+be compared: places seen in several frames, around the hole and around the find.
 """
 
 import logging
@@ -134,7 +134,7 @@ def _fill_frame(
     frame = frame_of(sources.clip, sources.index, t).copy()
     known = sources.hidden(t) == 0
     known[y[found], x[found]] = True
-    frame[y, x] = values
+    frame[y, x] = values.clip(*sources.range)
     fill = np.where(known[..., None], frame, smooth_fill(frame, known.astype(np.float32)))
     sure = np.ones(hole.shape, np.float32)
     contrast = read_cells(sources.contrast(t)[..., None], points)[:, 0]

@@ -3,7 +3,7 @@ ends."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from torch import Tensor
@@ -62,6 +62,17 @@ class Sources:
         if self.avoid is not None:
             hidden = np.maximum(hidden, mask_of(self.avoid, self.index, t, self.size))
         return hidden
+
+    @cached_property
+    def range(self) -> tuple[np.ndarray, np.ndarray]:
+        """The least and the greatest of what may be seen of the clip, (C,) each."""
+        seen = [self.planes(t)[:, self.hidden(t) == 0] for t in range(self.frames)]
+        low, high = (
+            [pick(values, axis=1) for values in seen if values.size] for pick in (np.min, np.max)
+        )
+        if not low:
+            return np.array([-np.inf]), np.array([np.inf])
+        return np.min(low, axis=0), np.max(high, axis=0)
 
     def _usable(self, t: int) -> np.ndarray:
         import cv2

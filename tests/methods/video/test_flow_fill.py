@@ -67,6 +67,17 @@ def test_the_reach_ends_the_search():
     assert lefts[0] > lefts[1] > lefts[2] == 0
 
 
+def test_a_fill_is_no_darker_and_no_brighter_than_what_is_seen():
+    """Between black and white Lanczos swings over, and so does a gain."""
+    clip, mask = ((views(camera(6)) - 0.5) * 6 + 0.5).clamp(0, 1), moving_hole(6)
+    filled, _, _ = flow_fill(spoilt(clip, mask) * 3 - 1, mask)
+    seen = torch.where(mask > 0, torch.nan, clip * 3 - 1)
+    assert filled.amin() == -1 and filled.amax() == 2
+    assert seen.nan_to_num(9).amin() == -1 and seen.nan_to_num(-9).amax() == 2
+    nothing = flow_fill(clip, torch.ones(1, 1, 1, *SIZE))[0]
+    assert nothing.isfinite().all()
+
+
 def test_brightness_that_changes_is_fitted():
     clip, mask = views(camera(FRAMES, pan=(1.3, 0.4))), moving_hole(FRAMES)
     fading = clip * torch.linspace(1.0, 0.7, FRAMES).view(1, 1, -1, 1, 1)
