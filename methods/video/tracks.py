@@ -1,9 +1,11 @@
 """What other frames show of the places in a hole: tracks along the motion, and what lies at their
 ends."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
+from typing import Generic, TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -31,6 +33,24 @@ CHANCE = 0.015  # change of contrast that blocks show by chance
 STRONGEST = 1.4  # change of contrast that is followed
 UNKNOWN = 0.15  # error taken where nothing around the hole could be compared
 
+Value = TypeVar("Value")
+
+
+class _Recent(Generic[Value]):
+    """What was made last, of at most `keep` frames. `lru_cache` around a method of an object would
+    keep that object, clip and all, until the garbage collector runs."""
+
+    def __init__(self, keep: int):
+        self.keep, self.made = keep, OrderedDict[int, Value]()
+
+    def get(self, t: int, make: Callable[[int], Value]) -> Value:
+        if t not in self.made:
+            self.made[t] = make(t)
+            if len(self.made) > self.keep:
+                self.made.popitem(last=False)
+        self.made.move_to_end(t)
+        return self.made[t]
+
 
 class Sources:
     """One clip and what is measured of it, each thing when it is asked for and kept for a while.
@@ -47,10 +67,8 @@ class Sources:
         self.registration, self.cuts, self.consistency = registration, cuts, consistency
         self.frames, self.size = clip.shape[2], (clip.shape[3], clip.shape[4])
         self.search = flow_search(*self.size)
-        self.usable: Callable[[int], np.ndarray] = lru_cache(keep)(self._usable)
-        self.pair: Callable[[int], PairMotion] = lru_cache(keep)(self._pair)
-        self.change: Callable[[int], np.ndarray] = lru_cache(keep)(self._change)
-        self.contrast: Callable[[int], np.ndarray] = lru_cache(keep)(self._contrast)
+        self._usables, self._pairs = _Recent[np.ndarray](keep), _Recent[PairMotion](keep)
+        self._changes, self._contrasts = _Recent[np.ndarray](keep), _Recent[np.ndarray](keep)
 
     def planes(self, t: int) -> np.ndarray:
         """(C, H, W) float32."""
@@ -74,6 +92,22 @@ class Sources:
             return np.array([-np.inf]), np.array([np.inf])
         return np.min(low, axis=0), np.max(high, axis=0)
 
+    def usable(self, t: int) -> np.ndarray:
+        """(H, W) uint8, 1 where frame t can be read with all that Lanczos needs."""
+        return self._usables.get(t, self._usable)
+
+    def pair(self, t: int) -> PairMotion:
+        """The motion from frame t to the next one."""
+        return self._pairs.get(t, self._pair)
+
+    def change(self, t: int) -> np.ndarray:
+        """(h, w): mean squared difference of the places in frame t to the frames beside it."""
+        return self._changes.get(t, self._change)
+
+    def contrast(self, t: int) -> np.ndarray:
+        """(h, w): the variance of brightness around every cell, continued into the hole."""
+        return self._contrasts.get(t, self._contrast)
+
     def _usable(self, t: int) -> np.ndarray:
         import cv2
 
@@ -90,7 +124,6 @@ class Sources:
         return pair_motion(self.search, both[0], both[1], matrix, self.consistency)
 
     def _change(self, t: int) -> np.ndarray:
-        """(h, w): mean squared difference of the places in frame t to the frames beside it."""
         total = weight = np.zeros(1, np.float32)
         if t > 0 and t not in self.cuts:
             before = self.pair(t - 1)
@@ -106,7 +139,6 @@ class Sources:
         return smooth_fill(mean[..., None], np.minimum(1, weight))[..., 0]
 
     def _contrast(self, t: int) -> np.ndarray:
-        """(h, w): the variance of brightness around every cell, continued into the hole."""
         import cv2
 
         grey = grey_of(self.clip, self.index, t).astype(np.float32)[..., None] / 255

@@ -1,5 +1,8 @@
 """Holes filled with what other frames show, against what was there."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -150,6 +153,19 @@ def test_a_clip_may_want_gradients():
     clip, mask = views(camera(3)), moving_hole(3, box=(20, 12))
     filled, _, _ = flow_fill(clip.clone().requires_grad_(), mask)
     assert not filled.requires_grad and torch.equal(filled, flow_fill(clip, mask)[0])
+
+
+def test_a_clip_is_let_go_at_once():
+    """Work on long clips goes window by window; what is done must not wait for the collector."""
+    clip, mask = views(camera(3)), moving_hole(3, box=(20, 12))
+    held = weakref.ref(clip)
+    gc.disable()
+    try:
+        flow_fill(clip, mask)
+        del clip
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 def test_the_canvas_of_a_stabilised_clip_is_filled_too():
