@@ -1,16 +1,18 @@
 """Filling clips by Infusion, as Cherel 2024, tables VI.3 and VI.5 and figure VI.8, sized for a CPU.
 
-    python benchmarks/video_infusion.py --shared SHARED run [--methods ...] [--seeds ...]
-    python benchmarks/video_infusion.py --shared SHARED table
+    python benchmarks/video_infusion.py --shared SHARED [--scale ...] run [--methods ...]
+    python benchmarks/video_infusion.py --shared SHARED [--scale ...] table
     python benchmarks/video_infusion.py --shared SHARED cost [--sizes window texture davis]
 
-SHARED holds data/dynamic_textures and data/weights. Clips: 12 frames of 256 x 256 with one closed
-shape that moves hidden, nothing of which is shown to any method. Windows of 12 x 64 x 64, one in a
-step. Every (clip, method, seed) is one file in --runs, so that `run` can be stopped, split over
-processes (each on one thread) and gone on with; `table` puts them together in
-benchmarks/results/video_infusion.json and a picture. Metrics of frames are means over them, in the
-hole; SVFID is that of the hole against all around it. `cost` measures steps of training and of
-denoising side by side: float32 in the default layout, and as the pack does them.
+SHARED holds data/dynamic_textures and data/weights. Clips: 12 frames with one closed shape that
+moves hidden, nothing of which is shown to any method. Two scales. "full": 256 x 256, windows of
+12 x 64 x 64, one in a step, the published network. "small", for processors without bfloat16: the
+middle 96 x 96 of the halved frames, a hole of the same share, windows of 12 x 32 x 32, a network of
+half the width; orders can be compared, values cannot. Every (clip, method, seed) is one file in
+--runs, so that `run` can be stopped, split over processes (each on one thread) and gone on with;
+`table` puts them together in benchmarks/results/video_infusion.json. Metrics of frames are means
+over them, in the hole; SVFID is that of the hole against all around it. `cost` measures steps of
+training and of denoising side by side: float32 in the default layout, and as the pack does them.
 """
 
 import argparse
@@ -18,16 +20,19 @@ import json
 import statistics
 import time
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from measure import PeakMemory, load, report, save
 from torch import Generator
 
 from internal_methods.methods.diffusion.network import UNet
+from internal_methods.methods.diffusion.settings import NetworkSettings
 from internal_methods.methods.metrics.clips import compare_clips
 from internal_methods.methods.moving_masks import Motion, moving_masks
+from internal_methods.methods.video import inpaint_video
 from internal_methods.methods.video.infusion import CLIPS as NETWORK
 from internal_methods.methods.video.infusion import LEARNING, infusion
 from internal_methods.storage.weights import WeightsFolder
@@ -35,30 +40,53 @@ from internal_methods.storage.weights import WeightsFolder
 NAMES = ("water_3", "escalator", "fish", "flag_2")
 METRICS = ["psnr", "ssim", "lpips_alex", "warp_error", "svfid_inside_outside"]
 INSIDE = ("psnr", "ssim", "lpips_alex")
-HOLE = Motion(height=(56.0, 80.0), width=(56.0, 80.0))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """halved: times. side: of the middle part of the frames that is taken."""
+
+    halved: int
+    side: int
+    hole: tuple[float, float]
+    network: NetworkSettings
+    window: int
+
+
+SCALES = {
+    "full": Scale(0, 256, (56.0, 80.0), NETWORK, 64),
+    "small": Scale(1, 96, (21.0, 30.0), replace(NETWORK, width=16), 32),
+}
 PLAIN = {"intervals": 1, "common": 0.0, "asked": 100}
-METHODS = {
+METHODS: dict[str, dict | None] = {
+    "patch": None,
     "interval": {},
     "interval 20 after half": {"intervals": 20, "common": 0.5, "asked": 5},
     "interval 5 after 3/4": {"intervals": 5, "common": 0.75, "asked": 20},
     "uniform": PLAIN,
-    "elbo": PLAIN | {"training": replace(LEARNING, weighting="elbo")},
-    "min_snr": PLAIN | {"training": replace(LEARNING, weighting="min_snr")},
-    "visible": {"training": replace(LEARNING, loss="visible")},
+    "elbo": PLAIN | {"weighting": "elbo"},
+    "min_snr": PLAIN | {"weighting": "min_snr"},
+    "visible": {"loss": "visible"},
 }
+OF_TRAINING = ("weighting", "loss")
 SIZES = {"window": (12, 64, 64), "texture": (12, 256, 256), "davis": (24, 240, 432)}
 
 
-def clip_of(shared: Path, name: str) -> torch.Tensor:
+def clip_of(shared: Path, name: str, scale: Scale) -> torch.Tensor:
     """(1, 3, 12, H, W) in [0, 1]."""
     folder = shared / "data" / "dynamic_textures" / "tesfaldet" / name
     files = sorted(path for path in folder.iterdir() if path.suffix in (".png", ".jpg"))
-    return torch.stack([load(path)[0] for path in files[:12]], 1)[None]
+    frames = torch.cat([load(path) for path in files[:12]])
+    frames = F.avg_pool2d(frames, 2**scale.halved)
+    top, left = ((side - scale.side) // 2 for side in frames.shape[2:])
+    frames = frames[:, :, top : top + scale.side, left : left + scale.side]
+    return frames.movedim(0, 1)[None].contiguous()
 
 
-def hole_of(name: str, size: tuple[int, int]) -> torch.Tensor:
-    seed = NAMES.index(name)
-    return moving_masks(size, 12, seed=seed, motion="moving", like=HOLE)
+def hole_of(name: str, scale: Scale) -> torch.Tensor:
+    like = Motion(height=scale.hole, width=scale.hole)
+    size = (scale.side, scale.side)
+    return moving_masks(size, 12, seed=NAMES.index(name), motion="moving", like=like)
 
 
 def scores(filled: torch.Tensor, clip: torch.Tensor, mask: torch.Tensor, shared: Path) -> dict:
@@ -78,28 +106,41 @@ def sheet(path: Path, *clips: torch.Tensor) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    scale = SCALES[arguments.scale]
     for seed in arguments.seeds:
         for name in arguments.clips:
-            clip = clip_of(arguments.shared, name)
-            mask = hole_of(name, (clip.shape[3], clip.shape[4]))
+            clip = clip_of(arguments.shared, name, scale)
+            mask = hole_of(name, scale)
             for method in arguments.methods:
-                file = arguments.runs / f"{name}-{method}-{seed}-{arguments.steps}.json".replace(
-                    "/", "_"
-                )
+                stem = f"{arguments.scale}-{name}-{method}-{seed}-{arguments.steps}"
+                file = arguments.runs / f"{stem.replace('/', '_')}.json"
                 if file.exists():
                     continue
                 file.write_text("{}")  # taken
-                settings = {"training": LEARNING} | METHODS[method]
-                settings["training"] = replace(settings["training"], seed=seed)
-                start = time.perf_counter()
-                filled, model = infusion(
-                    clip * (1 - mask), mask, steps=arguments.steps, seed=seed, **settings
-                )
-                told = {"seconds": time.perf_counter() - start, "loss": model.losses[-1]}
+                start, used = time.perf_counter(), time.process_time()
+                filled, told = fill(clip * (1 - mask), mask, method, scale, seed, arguments.steps)
+                told |= {"seconds": time.perf_counter() - start}
+                told |= {"cpu_s": time.process_time() - used}
                 told |= scores(filled, clip, mask, arguments.shared)
                 file.write_text(json.dumps(told))
                 sheet(file.with_suffix(".png"), clip * (1 - mask), filled, clip)
                 print(name, method, seed, {k: round(v, 4) for k, v in told.items()}, flush=True)
+
+
+def fill(
+    clip: torch.Tensor, mask: torch.Tensor, method: str, scale: Scale, seed: int, steps: int
+) -> tuple[torch.Tensor, dict]:
+    """The filled clip, and the loss at the end of the training."""
+    given = METHODS[method]
+    if given is None:
+        return inpaint_video(clip, mask, seed=seed)[0], {}
+    training = {name: value for name, value in given.items() if name in OF_TRAINING}
+    course = {name: value for name, value in given.items() if name not in OF_TRAINING}
+    training = replace(LEARNING, seed=seed, window=scale.window, **training)
+    filled, model = infusion(
+        clip, mask, network=scale.network, training=training, steps=steps, seed=seed, **course
+    )
+    return filled, {"loss": model.losses[-1]}
 
 
 def spread(values: list[float]) -> dict:
@@ -109,9 +150,9 @@ def spread(values: list[float]) -> dict:
 
 def table(arguments: argparse.Namespace) -> None:
     found: dict[str, dict[str, list[dict]]] = {}
-    for file in sorted(arguments.runs.glob(f"*-{arguments.steps}.json")):
+    for file in sorted(arguments.runs.glob(f"{arguments.scale}-*-{arguments.steps}.json")):
         values = json.loads(file.read_text())
-        name, method, *_ = file.stem.split("-")
+        _, name, method, *_ = file.stem.split("-")
         if values:
             found.setdefault(method.replace("_", "/"), {}).setdefault(name, []).append(values)
     told = {
@@ -121,7 +162,7 @@ def table(arguments: argparse.Namespace) -> None:
         }
         for method, clips in found.items()
     }
-    report("video_infusion", {"steps": arguments.steps, "methods": told})
+    report("video_infusion", {"scale": arguments.scale, "steps": arguments.steps, "methods": told})
 
 
 def cost(arguments: argparse.Namespace) -> None:
@@ -180,6 +221,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, required=True)
     parser.add_argument("--runs", type=Path, default=Path("output/video_infusion"))
     parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--scale", choices=SCALES, default="full")
     commands = parser.add_subparsers(required=True)
     one = commands.add_parser("run")
     one.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))

@@ -25,7 +25,7 @@ from measure import report, save
 from internal_methods.methods.inpaint import inpaint
 from internal_methods.methods.metrics.clips import compare_clips
 from internal_methods.methods.moving_masks import Motion, moving_masks
-from internal_methods.methods.video import inpaint_video, remove
+from internal_methods.methods.video import inpaint_video, remove, stabilize, unstabilize
 from internal_methods.storage import clips, pictures
 from internal_methods.storage.weights import WeightsFolder
 
@@ -85,8 +85,16 @@ def by_frame(clip: torch.Tensor, mask: torch.Tensor, seed: int) -> torch.Tensor:
     return inpaint(frames, holes, seed=seed)[0].movedim(0, 1)[None]
 
 
+def stabilised(clip: torch.Tensor, mask: torch.Tensor, seed: int) -> torch.Tensor:
+    """Patches on the canvas on which the background stands still."""
+    held = stabilize(clip, mask)
+    filled, _ = inpaint_video(held.clip, held.mask, source_mask=1 - held.outside, seed=seed)
+    return unstabilize(filled, held.transforms, clip, mask)
+
+
 METHODS = {
     "frames": by_frame,
+    "stabilised": stabilised,
     "flow": lambda clip, mask, seed: remove(clip, mask, engine="flow", seed=seed).clip,
     "patch": lambda clip, mask, seed: inpaint_video(clip, mask, seed=seed)[0],
     "router": lambda clip, mask, seed: remove(clip, mask, seed=seed).clip,
@@ -152,7 +160,9 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, required=True)
     parser.add_argument("--runs", type=Path, default=Path("output/video_removal"))
     parser.add_argument("--clips", nargs="+", choices=SCENES, default=list(SCENES))
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument(
+        "--methods", nargs="+", choices=METHODS, default=["flow", "patch", "router"]
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     arguments = parser.parse_args()
     arguments.runs.mkdir(parents=True, exist_ok=True)

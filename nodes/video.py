@@ -34,9 +34,10 @@ def removal_inputs() -> list:
             max=1.0,
             step=0.01,
             tooltip=(
-                "Confidence from which the motion is taken rather than patches. Raise it if "
-                "something from other frames shows up that should not; lower it if a still "
-                "background is made up though other frames show it."
+                "Confidence from which the motion is taken rather than patches; where patches fit "
+                "very well more is asked, where they fit badly less. Raise it if something from "
+                "other frames shows up that should not; lower it if a still background is made up "
+                "though other frames show it."
             ),
         ),
         inputs.patch_size(
@@ -194,7 +195,7 @@ class RemoveFromVideoFile(io.ComfyNode):
             mask_video if mask is None else mask,
             process,
             grow=grow_mask,
-            settings=settings,
+            settings=settings | {"backend": backend},
             device=convert.device(backend),
             length=window,
             overlap=overlap,

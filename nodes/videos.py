@@ -145,7 +145,7 @@ def filled(
 
         shelf, name = Checkpoints(host.checkpoint_folder()), about.name
         sound = sound_of(video) if about.sound else None
-        given = [settings, grow, length, overlap, fade, name]
+        given = [settings, device.type, grow, length, overlap, fade, name]
         with (
             shelf.of({}, given) as checkpoint,
             writing(path, format, like=about, sound=sound) as output,

@@ -104,6 +104,8 @@ def infusion_again(
     Returns (count, C, T, H, W).
     Raises ValueError for models whose levels do not follow on one another, and what does not fit.
     """
+    if not models:
+        raise ValueError("there are no models to sample from")
     _check(clip, mask, start)
     share = mask.expand(1, 1, *clip.shape[2:])
     work = Work.of(models[0], clip, share > 0, start)

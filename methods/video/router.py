@@ -1,9 +1,10 @@
 """Removing things from clips: every pixel is filled by the engine that suits it.
 
-What other frames show is taken along the motion, wherever that can be relied on; the rest is filled
-with patches of space and time, which see what the motion has brought; and if it is wanted, a small
-diffusion network that is trained on the clip makes these anew. So a still background comes out as
-it was, and water, fire and leaves as something that moves as they do.
+Patches of space and time fill everything first, and how badly they fit says what the motion has to
+compete with. What other frames show is taken along the motion, wherever that can be relied on more;
+the rest is filled with patches again, which now see what the motion has brought; and if it is
+wanted, a small diffusion network that is trained on the clip makes these anew. So a still
+background comes out as it was, and water, fire and leaves as something that moves as they do.
 """
 
 import logging
@@ -30,12 +31,15 @@ log = logging.getLogger(__name__)
 ENGINES = ("flow", "patch", "diffusion")
 WAYS = ("auto", "flow", "patch", "diffusion")
 KNOWN = -1  # in the map: not filled
-TRUST = 0.1  # confidence from which the motion is taken
-FEW = 1 / 3  # share of the hole under which the motion is not taken at all: a texture that moves
+TRUST = 0.1  # confidence from which the motion is taken, where patches fit as badly as POOR
+POOR = 0.1  # root mean square by which a patch misses what it fills, colours and texture together
+FINE = 0.01  # of grain: what patches miss by less fits no better
+FEW = 0.1  # share of the hole under which the motion is not taken at all
 ALIKE = (1, 5, 5)  # frames and pixels of the neighbourhood whose majority decides
+AROUND = (5, 5, 5)  # frames and pixels over which the misfit of patches is averaged
 START_LEVEL = 300  # noise of the patch fill that diffusion begins with: its layout stays
 INTERVALS = 5  # that the levels from there on are trained in
-MOVED, PATCHED = 0.25, 1.0  # share of the progress at which the motion and the patches are done
+MOVED, JUDGED, PATCHED = 0.25, 0.6, 1.0  # progress when motion, first and last patches are done
 DIFFUSED = 5.0  # times as long as both takes the diffusion
 COLOURS = {"flow": (0.1, 0.75, 0.3), "patch": (0.15, 0.45, 1.0), "diffusion": (1.0, 0.55, 0.1)}
 TINT = 0.6  # of the colours in the map
@@ -69,7 +73,8 @@ class Removal:
         """(1, 3, T, H, W) in [0, 1]: what filled each pixel, as colours over the clip in grey: the
         motion green, patches blue, diffusion orange."""
         weights = torch.tensor(LUMA, device=self.clip.device).view(1, 3, 1, 1, 1)
-        colours = self.clip[:, :3].float().expand(-1, 3, -1, -1, -1)
+        colours = self.clip[:, :3] if self.clip.shape[1] >= 3 else self.clip[:, :1]
+        colours = colours.float().expand(-1, 3, -1, -1, -1)
         grey = (weights * colours).sum(1, keepdim=True).clamp(0, 1).expand(-1, 3, -1, -1, -1)
         shown = grey
         for number, name in enumerate(ENGINES):
@@ -97,14 +102,15 @@ def remove(
     clip: (1, C, T, H, W) floating, nominally [0, 1]. mask: (1, 1, T or 1, H, W) in [0, 1]; where it
         is exactly 0 the clip comes back bit for bit, elsewhere fill and clip are mixed in its
         proportion.
-    engine: "auto": the motion where its confidence is at least `trust`, the rest by patches.
-        "flow": the motion wherever it finds anything. "patch": patches alone. "diffusion": as auto,
-        and what the patches have filled is made anew by a network that is trained on the clip, of
-        one scene, for `diffusion_steps`.
+    engine: "auto": the motion where its confidence is at least `trust`, or less where patches fit
+        badly, or more where they fit well; the rest by patches. "flow": the motion wherever it
+        finds anything. "patch": patches alone. "diffusion": as auto, and what the patches have
+        filled is made anew by a network that is trained on the clip, of one scene, for
+        `diffusion_steps`.
     patch_size: of the patches, in pixels and frames, odd.
     scenes: look for cuts, and fill what lies between two of them by itself.
     callback: called with a Step now and then, its image a frame; may raise.
-    Raises ValueError for sizes that do not fit, and for a hole that leaves nothing to copy from.
+    Raises ValueError for sizes that do not fit, and for a scene of which nothing is known.
     """
     check_clip(clip, "the clip")
     check_clip_mask(mask, "mask", clip)
@@ -116,14 +122,21 @@ def remove(
     engines = torch.full(hole.shape, KNOWN, dtype=torch.int8, device=clip.device)
     if not hole.any():
         log.warning("the mask is empty: the clip comes back unchanged")
-        return Removal(clip.clone(), engines, [])
-    cuts = scene_cuts(clip) if scenes else []
+        return Removal(clip.detach().clone(), engines, [])
+    began = Step(0, STEPS, 0, 1, clip[:, :3, 0].detach())
+    cuts = scene_cuts(clip, poll=callback and (lambda: callback(began))) if scenes else []
     ends = [*cuts, clip.shape[2]]
     filled = clip.detach().clone()
     for number, (first, end) in enumerate(zip([0, *cuts], ends, strict=True)):
         part = (slice(None), slice(None), slice(first, end))
         if not hole[part].any():
             continue
+        if hole[part].all():
+            raise ValueError(
+                f"the mask covers all of frames {first} to {end - 1}"
+                + (", a scene by themselves" if cuts else "")
+                + ": nothing is left to copy from"
+            )
         length = PATCHED + (DIFFUSED if engine == "diffusion" else 0)
         told = _Told(callback, number / len(ends), 1 / len(ends) / length)
         way = _Way(engine, trust, patch_size, diffusion_steps, seed, backend)
@@ -149,16 +162,24 @@ class _Way:
     def fill(self, clip: Tensor, hole: Tensor, told: "_Told") -> tuple[Tensor, Tensor]:
         """The clip without hole, and the engines."""
         engines = torch.full(hole.shape, KNOWN, dtype=torch.int8, device=clip.device)
-        made, rest = clip, hole
+        made, rest, before = clip, hole, 0.0
         if self._may_move(clip):
             moved, left, confidence = flow_fill(clip, hole.float(), callback=told.part(0, MOVED))
-            taken = self._taken(hole, left > 0, confidence)
-            made = torch.where(taken, moved, clip)
-            engines[taken] = ENGINES.index("flow")
-            rest = hole & ~taken
+            found, before = hole & (left == 0), MOVED
+            if self.engine != "flow":
+                before = JUDGED
+                patched, misfit = self._patched(clip, hole, told.part(MOVED, JUDGED))
+                found = self._sure(hole, found, confidence, misfit)
+                if not found.any():
+                    made, rest = patched, torch.zeros_like(hole)
+                    engines[hole] = ENGINES.index("patch")
+            made = torch.where(found, moved, made)
+            engines[found] = ENGINES.index("flow")
+            rest = rest & ~found
         if rest.any():
-            made = self._patched(made, rest, told)
+            made, _ = self._patched(made, rest, told.part(before, PATCHED))
             engines[rest] = ENGINES.index("patch")
+        rest = engines == ENGINES.index("patch")
         if self.engine == "diffusion" and rest.any():
             made = self._diffused(made, rest, told)
             engines[rest] = ENGINES.index("diffusion")
@@ -168,27 +189,42 @@ class _Way:
         frames, *size = clip.shape[2:]
         return self.engine != "patch" and frames >= 2 and min(size) >= SMALLEST_SIDE
 
-    def _taken(self, hole: Tensor, left: Tensor, confidence: Tensor) -> Tensor:
-        """Where the motion fills."""
-        if self.engine == "flow":
-            return hole & ~left
-        sure = hole & ~left & (confidence >= self.trust)
-        half = [n // 2 for n in ALIKE]
-        votes, voters = (
-            F.avg_pool3d(each.float(), ALIKE, 1, half, count_include_pad=False)
-            for each in (sure, hole)
-        )
-        sure = hole & ~left & (votes > 0.5 * voters)
+    def _sure(self, hole: Tensor, found: Tensor, confidence: Tensor, misfit: Tensor) -> Tensor:
+        """Where the motion is taken, of where it was found. misfit: of the patches there."""
+        sure = found & (confidence >= self.trust ** (misfit.clamp(min=FINE) / POOR))
+        votes, voters = (_mean(each.float(), ALIKE) for each in (sure, hole))
+        sure = found & (votes > 0.5 * voters)
         return sure if int(sure.sum()) >= FEW * int(hole.sum()) else torch.zeros_like(sure)
 
-    def _patched(self, clip: Tensor, rest: Tensor, told: "_Told") -> Tensor:
-        """The rest by patches; of a scene of a few frames frame by frame."""
-        callback = told.part(MOVED, PATCHED)
+    def _patched(
+        self, clip: Tensor, rest: Tensor, callback: Callback | None
+    ) -> tuple[Tensor, Tensor]:
+        """The rest by patches, and by how much these miss what they fill, (1, 1, T, H, W): root
+        mean squares over patches; POOR where nothing is known of it.
+
+        Of a scene of a few frames the patches last as long as fits; single frames and pairs are
+        filled frame by frame, and a frame that is hidden altogether repeats the one beside it.
+        """
         settings = {"seed": self.seed, "backend": self.backend, "callback": callback}
-        if clip.shape[2] >= self.patch_size:
-            return inpaint_video(clip, rest.float(), patch_size=self.patch_size, **settings)[0]
-        frames, holes = (values[0].movedim(1, 0) for values in (clip, rest.float()))
-        return inpaint(frames, holes, **settings)[0].movedim(0, 1)[None]
+        frames = clip.shape[2]
+        patch_size = min(self.patch_size, frames - 1 + frames % 2)
+        if patch_size >= 3:
+            filled, field = inpaint_video(clip, rest.float(), patch_size=patch_size, **settings)
+            known = torch.isfinite(field.distances) & rest
+            missed = torch.where(known, field.distances, 0.0)
+            missed, counted = (_mean(each.float(), AROUND) for each in (missed, known))
+            missed = (missed / counted.clamp(min=1e-6) / patch_size**3).sqrt()
+            return filled, torch.where(counted > 0, missed, POOR)
+        filled = clip.clone()
+        for t in range(frames):
+            hidden = rest[:, :, t]
+            if hidden.any() and not hidden.all():
+                filled[:, :, t] = inpaint(clip[:, :, t], hidden.float(), **settings)[0]
+        shown = [t for t in range(frames) if not rest[:, :, t].all()]
+        for t in range(frames):
+            if t not in shown and shown:
+                filled[:, :, t] = filled[:, :, shown[0]]
+        return filled, torch.full_like(rest, POOR, dtype=torch.float32)
 
     def _diffused(self, clip: Tensor, rest: Tensor, told: "_Told") -> Tensor:
         training: TrainingSettings = replace(LEARNING, first=START_LEVEL, seed=self.seed)
@@ -202,6 +238,13 @@ class _Way:
             seed=self.seed,
             callback=told.part(PATCHED, PATCHED + DIFFUSED),
         )[0]
+
+
+def _mean(values: Tensor, size: tuple[int, int, int]) -> Tensor:
+    """(B, 1, T, H, W) averaged over boxes, of fewer frames where there are not as many."""
+    size = (min(size[0], values.shape[2] - 1 + values.shape[2] % 2), *size[1:])
+    half = [n // 2 for n in size]
+    return F.avg_pool3d(values, size, 1, half, count_include_pad=False)
 
 
 class _Told:

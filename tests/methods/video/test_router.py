@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from internal_methods.methods.video import inpaint_video, remove
-from internal_methods.methods.video.router import COLOURS, ENGINES, KNOWN
+from internal_methods.methods.video.router import COLOURS, ENGINES, KNOWN, POOR, _Way
 
 SIZE = (48, 64)
 FLOW, PATCH, DIFFUSION = range(3)
@@ -126,6 +126,26 @@ def test_a_scene_shorter_than_a_patch_is_filled_frame_by_frame(frames):
     assert removal.words() == "filled by patch 100%"
 
 
+def test_a_frame_of_a_short_scene_that_is_hidden_altogether_repeats_the_one_beside_it():
+    clip = restless(2)
+    mask = standing(clip).repeat(1, 1, 2, 1, 1)
+    mask[:, :, 1] = 1
+    filled = remove(broken(clip, mask), mask, engine="patch", scenes=False).clip
+    assert torch.equal(filled[:, :, 1], filled[:, :, 0])
+
+
+def test_where_patches_fit_badly_the_motion_needs_less_confidence():
+    way = _Way("auto", 0.1, 5, 0, 0, "auto")
+    hole = torch.ones(1, 1, 5, 16, 16, dtype=torch.bool)
+    confidence = torch.full(hole.shape, 0.3)
+    for misfit, taken in ((0.01, False), (POOR, True), (2 * POOR, True)):
+        sure = way._sure(hole, hole, confidence, torch.full(hole.shape, misfit))
+        assert bool(sure.all()) == bool(sure.any()) == taken
+    confidence = confidence / 10
+    assert not way._sure(hole, hole, confidence, torch.full(hole.shape, POOR)).any()
+    assert way._sure(hole, hole, confidence, torch.full(hole.shape, 2 * POOR)).all()
+
+
 def test_diffusion_makes_anew_what_patches_filled_and_nothing_else():
     clip = still(6)[..., 12:36, 8:40].contiguous()
     mask = torch.zeros(1, 1, *clip.shape[2:])
@@ -139,6 +159,13 @@ def test_diffusion_makes_anew_what_patches_filled_and_nothing_else():
     kept = (made.engines != DIFFUSION).expand_as(clip)
     assert torch.equal(made.clip[kept], auto.clip[kept])
     assert not torch.equal(made.clip, auto.clip)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_the_map_is_in_colours_whatever_the_channels(channels):
+    clip = restless(5)[:, :1].repeat(1, channels, 1, 1, 1)
+    removal = remove(clip, standing(clip), engine="patch")
+    assert removal.clip.shape == clip.shape and removal.map().shape == (1, 3, *clip.shape[2:])
 
 
 def test_the_map_has_a_colour_for_every_engine():
@@ -176,5 +203,5 @@ def test_an_empty_mask_and_what_does_not_fit_are_named():
         remove(clip, torch.ones(1, 1, 5, *SIZE))
     with pytest.raises(ValueError, match="engine is 'magic'"):
         remove(clip, passing(clip), engine="magic")
-    with pytest.raises(ValueError, match="nothing to copy from"):
+    with pytest.raises(ValueError, match="all of frames 0 to 5: nothing is left to copy from"):
         remove(clip, torch.ones(1, 1, 1, *SIZE))
