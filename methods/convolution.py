@@ -23,14 +23,13 @@ class ClipConvolution(nn.Conv3d):
         return self._in_halves(input) if one and plain and input.is_cpu else super().forward(input)
 
     def _in_halves(self, clip: Tensor) -> Tensor:
-        around, *side = self.padding
-        assert isinstance(around, int)
+        around, rows, columns = map(int, self.padding)
         more = self.kernel_size[0] - 1
         frames = clip.shape[2] + 2 * around - more
         half = -(-frames // 2)
         clip = F.pad(clip, (0, 0, 0, 0, around, around + 2 * half - frames))
         halves = torch.cat([clip[:, :, : half + more], clip[:, :, half:]])
-        made = F.conv3d(halves, self.weight, self.bias, padding=(0, *side))
+        made = F.conv3d(halves, self.weight, self.bias, padding=(0, rows, columns))
         return torch.cat(made.split(1), 2)[:, :, :frames]
 
 
