@@ -2,6 +2,7 @@
 
     python benchmarks/video_infusion.py --shared SHARED [--scale ...] run [--methods ...]
     python benchmarks/video_infusion.py --shared SHARED [--scale ...] table
+    python benchmarks/video_infusion.py --shared SHARED [--scale ...] synthesis
     python benchmarks/video_infusion.py --shared SHARED cost [--sizes window texture davis]
 
 SHARED holds data/dynamic_textures and data/weights. Clips: 12 frames with one closed shape that
@@ -10,7 +11,9 @@ moves hidden, nothing of which is shown to any method. Two scales. "full": 256 x
 middle 96 x 96 of the halved frames, a hole of the same share, windows of 12 x 32 x 32, a network of
 half the width; orders can be compared, values cannot. Every (clip, method, seed) is one file in
 --runs, so that `run` can be stopped, split over processes (each on one thread) and gone on with;
-`table` puts them together in benchmarks/results/video_infusion.json. Metrics of frames are means
+`table` puts them together in benchmarks/results/video_infusion.json. `synthesis`: new clips of the
+same size from noise, after so many steps; SVFID between them and their source, and PSNR, for a high
+one is a copy; in benchmarks/results/video_synthesis.json. Metrics of frames are means
 over them, in the hole; SVFID is that of the hole against all around it. `cost` measures steps of
 training and of denoising side by side: float32 in the default layout, and as the pack does them.
 """
@@ -32,7 +35,8 @@ from internal_methods.methods.diffusion.network import UNet
 from internal_methods.methods.diffusion.settings import NetworkSettings
 from internal_methods.methods.metrics.clips import compare_clips
 from internal_methods.methods.moving_masks import Motion, moving_masks
-from internal_methods.methods.video import inpaint_video
+from internal_methods.methods.video import dynamic_texture, inpaint_video
+from internal_methods.methods.video.dynamic_texture import source_psnr
 from internal_methods.methods.video.infusion import CLIPS as NETWORK
 from internal_methods.methods.video.infusion import LEARNING, infusion
 from internal_methods.storage.weights import WeightsFolder
@@ -165,6 +169,30 @@ def table(arguments: argparse.Namespace) -> None:
     report("video_infusion", {"scale": arguments.scale, "steps": arguments.steps, "methods": told})
 
 
+def synthesis(arguments: argparse.Namespace) -> None:
+    scale, told = SCALES[arguments.scale], {}
+    weights = WeightsFolder([arguments.shared / "data" / "weights"])
+    network = replace(scale.network, conditional=False)
+    for name in arguments.clips:
+        clip, runs = clip_of(arguments.shared, name, scale), []
+        for seed in arguments.seeds:
+            training = replace(LEARNING, masks="brush", window=scale.window, seed=seed)
+            made, _ = dynamic_texture(
+                clip,
+                frames=12,
+                network=network,
+                training=training,
+                steps=arguments.steps,
+                seed=seed,
+            )
+            rows = compare_clips(made, clip, metrics=["svfid"], weights=weights)
+            runs.append({"svfid": float(rows[0].value), "psnr": float(source_psnr(made, clip)[0])})
+            sheet(arguments.runs / f"synthesis-{arguments.scale}-{name}-{seed}.png", made, clip)
+            print(name, seed, runs[-1], flush=True)
+        told[name] = {metric: spread([run[metric] for run in runs]) for metric in runs[0]}
+    report("video_synthesis", {"scale": arguments.scale, "steps": arguments.steps, "clips": told})
+
+
 def cost(arguments: argparse.Namespace) -> None:
     told = {}
     for size in map(SIZES.get, arguments.sizes):
@@ -225,10 +253,13 @@ def main() -> None:
     commands = parser.add_subparsers(required=True)
     one = commands.add_parser("run")
     one.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    one.add_argument("--clips", nargs="+", choices=NAMES, default=list(NAMES))
-    one.add_argument("--seeds", nargs="+", type=int, default=[0])
     one.set_defaults(do=run)
     commands.add_parser("table").set_defaults(do=table)
+    new = commands.add_parser("synthesis")
+    new.set_defaults(do=synthesis)
+    for command in (one, new):
+        command.add_argument("--clips", nargs="+", choices=NAMES, default=list(NAMES))
+        command.add_argument("--seeds", nargs="+", type=int, default=[0])
     costs = commands.add_parser("cost")
     costs.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     costs.add_argument("--repeats", type=int, default=5)
