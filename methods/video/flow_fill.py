@@ -50,7 +50,8 @@ def flow_fill(
     mask: (B or 1, 1, T or 1, H, W) in [0, 1]; where it is exactly 0 the clip comes back bit for
         bit, elsewhere fill and clip are mixed in its proportion. Nothing is taken from where it is
         above 0.
-    avoid_mask: likewise, nothing is taken from where it is above 0, nor is it filled.
+    avoid_mask: likewise, nothing is taken from where it is above 0, nor is it filled, and the
+        camera's motion is not measured there.
     consistency: pixels by which the flow there and back may miss its start.
     reach: frames that are looked at before and after each.
     model: what the camera's motion may be, as for `stabilize`.
@@ -91,9 +92,10 @@ def _fill_clip(
     done = 2 * index * frames
     shown = clip[index : index + 1, :3, 0]
     progress.report(shown, index, done)
+    hidden = [given for given in (mask, avoid) if given is not None]
     found = register(
         lambda t: grey_of(clip, index, t),
-        lambda t: mask_of(mask, index, t, size),
+        lambda t: np.maximum.reduce([mask_of(given, index, t, size) for given in hidden]),
         frames,
         model,
         each=lambda now: progress.report(shown, index, done + now),

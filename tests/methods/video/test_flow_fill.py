@@ -50,6 +50,20 @@ def test_a_grey_mask_mixes():
     assert torch.allclose(half, (whole + bad) / 2, atol=1e-6)
 
 
+def test_the_camera_is_not_measured_on_what_is_avoided():
+    clip, mask = views(camera(FRAMES)), moving_hole(FRAMES)
+    avoid = torch.ones_like(mask)
+    avoid[..., : SIZE[1] // 3] = 0
+    thing = views(camera(FRAMES, pan=(6, 2)), seed=7)
+    mask = mask.roll(-SIZE[1] // 4, -1) * (1 - avoid)
+    hole = mask > 0
+    bad = torch.where(avoid > 0, thing, torch.where(hole, 0.0, clip))
+    filled, left, _ = flow_fill(bad, mask, avoid_mask=avoid)
+    seen = hole & (left == 0)
+    assert int(seen.sum()) > 0.5 * int(hole.sum()) > 100
+    assert psnr(filled, clip, seen) > 42
+
+
 def test_what_no_frame_shows_is_left():
     """The hole moves by 20 pixels in all, a strip in its middle is never seen."""
     clip, mask = views(camera(6, pan=(0, 0))), moving_hole(6, box=(36, 50))
