@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from internal_methods.methods.video import inpaint_video, remove
+from internal_methods.methods.video import in_chunks, inpaint_video, remove
 from internal_methods.methods.video.router import COLOURS, ENGINES, KNOWN, POOR, _Way
 
 SIZE = (48, 64)
@@ -144,6 +144,26 @@ def test_where_patches_fit_badly_the_motion_needs_less_confidence():
     confidence = confidence / 10
     assert not way._sure(hole, hole, confidence, torch.full(hole.shape, POOR)).any()
     assert way._sure(hole, hole, confidence, torch.full(hole.shape, 2 * POOR)).all()
+
+
+def test_a_still_place_that_is_never_seen_stays_as_it_was_made_over_many_windows():
+    frame = texture() + 0.01 * torch.randn(56, 3, *SIZE, generator=torch.Generator().manual_seed(0))
+    hole = standing(still(1))[0, :, 0]
+    made = torch.stack(
+        list(
+            in_chunks(
+                ((each * (1 - hole), hole) for each in frame),
+                lambda clip, mask, _: (remove(clip, mask, scenes=False).clip, None),
+                length=20,
+                overlap=6,
+            )
+        )
+    )
+    inside = made[..., hole[0] > 0]
+    grain = (frame[1:] - frame[0]).abs().mean()
+    assert (inside[1:] - inside[:-1]).abs().mean((1, 2)).max() < grain
+    assert (inside[21:] - inside[20]).abs().mean((1, 2)).max() < grain
+    assert (inside[0] - inside[0].mean(1, keepdim=True)).abs().mean() > 5 * grain
 
 
 def test_diffusion_makes_anew_what_patches_filled_and_nothing_else():
