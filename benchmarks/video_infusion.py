@@ -15,7 +15,7 @@ half the width; orders can be compared, values cannot. Every (clip, method, seed
 same size from noise, after so many steps; SVFID between them and their source, and PSNR, for a high
 one is a copy; in benchmarks/results/video_synthesis.json. Metrics of frames are means
 over them, in the hole; SVFID is that of the hole against all around it. `cost` measures steps of
-training and of denoising side by side: float32 in the default layout, and as the pack does them.
+training and of denoising side by side: with torch's own convolutions, and as the pack does them.
 """
 
 import argparse
@@ -31,7 +31,9 @@ import torch.nn.functional as F
 from measure import PeakMemory, load, report, save
 from torch import Generator
 
+from internal_methods.methods.convolution import ClipConvolution
 from internal_methods.methods.diffusion.network import UNet
+from internal_methods.methods.diffusion.precision import half_precision
 from internal_methods.methods.diffusion.settings import NetworkSettings
 from internal_methods.methods.metrics.clips import compare_clips
 from internal_methods.methods.moving_masks import Motion, moving_masks
@@ -194,16 +196,22 @@ def synthesis(arguments: argparse.Namespace) -> None:
 
 
 def cost(arguments: argparse.Namespace) -> None:
-    told = {}
+    half, told = half_precision(torch.device("cpu"), "auto"), {}
+    ours = f"ours, {'bfloat16' if half else 'float32'}, channels last"
     for size in map(SIZES.get, arguments.sizes):
-        for layout, half in ((torch.contiguous_format, False), (torch.channels_last_3d, True)):
+        for name in ("torch's, float32, default layout", ours):
             net = UNet(NETWORK, Generator().manual_seed(0))
-            net.layout = layout
-            net.to(memory_format=layout)
-            name = f"{'x'.join(map(str, size))}, {'bfloat16, channels last' if half else 'float32'}"
-            told[name] = _steps(net, size, half, arguments.repeats)
+            if name != ours:
+                net.layout = torch.contiguous_format
+                net.to(memory_format=net.layout)
+                for part in net.modules():
+                    if isinstance(part, ClipConvolution):
+                        part.__class__ = torch.nn.Conv3d
+            name = f"{'x'.join(map(str, size))}, {name}"
+            told[name] = _steps(net, size, half and ours in name, arguments.repeats)
             print(name, told[name], flush=True)
-    report("video_infusion_cost", {"repeats": arguments.repeats, "steps": told})
+    threads = torch.get_num_threads()
+    report("video_infusion_cost", {"repeats": arguments.repeats, "threads": threads, "steps": told})
 
 
 def _steps(net: UNet, size: tuple[int, ...], half: bool, repeats: int) -> dict:
