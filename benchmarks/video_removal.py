@@ -88,7 +88,8 @@ def by_frame(clip: torch.Tensor, mask: torch.Tensor, seed: int) -> torch.Tensor:
 def stabilised(clip: torch.Tensor, mask: torch.Tensor, seed: int) -> torch.Tensor:
     """Patches on the canvas on which the background stands still."""
     held = stabilize(clip, mask)
-    filled, _ = inpaint_video(held.clip, held.mask, source_mask=1 - held.outside, seed=seed)
+    hole = torch.maximum(held.mask, held.outside)  # else its black would be known
+    filled, _ = inpaint_video(held.clip, hole, source_mask=1 - held.outside, seed=seed)
     return unstabilize(filled, held.transforms, clip, mask)
 
 
