@@ -156,11 +156,12 @@ def spread(values: list[float]) -> dict:
 
 def table(arguments: argparse.Namespace) -> None:
     found: dict[str, dict[str, list[dict]]] = {}
+    names = {name.replace("/", "_"): name for name in METHODS}  # as files have them
     for file in sorted(arguments.runs.glob(f"{arguments.scale}-*-{arguments.steps}.json")):
         values = json.loads(file.read_text())
         _, name, method, *_ = file.stem.split("-")
         if values:
-            found.setdefault(method.replace("_", "/"), {}).setdefault(name, []).append(values)
+            found.setdefault(names[method], {}).setdefault(name, []).append(values)
     told = {
         method: {
             name: {metric: spread([run[metric] for run in runs]) for metric in runs[0]}
