@@ -41,7 +41,8 @@ def inpaint_video(
     Returns the filled clips and the Field that fills them (identity away from the hole).
     Raises ValueError for a mask that leaves nothing to copy from, too few frames, and so on.
     Newson et al. 2014, doi:10.1137/140954933. Differs as `hole_filling` says; the frames are not
-    aligned with each other, so a moving camera should be stabilised before.
+    aligned with each other; stabilising before helps where the background is nearly a plane, and
+    not where near and far move apart.
     """
     check_clip(clip, "clip")
     check_patch_size(patch_size)
