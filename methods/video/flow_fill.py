@@ -17,7 +17,7 @@ from torch import Tensor
 from ...backends.threads import kernels_only
 from ..checks import check_clip, check_clip_mask
 from ..steps import Callback, Progress
-from .frames import frame_of, grey_of, mask_of, put_in
+from .frames import frame_of, grey_of, hidden_of, mask_of, put_in
 from .pair_motion import read_cells
 from .registration import SMALLEST_SIDE, register
 from .scenes import scene_cuts
@@ -92,10 +92,9 @@ def _fill_clip(
     done = 2 * index * frames
     shown = clip[index : index + 1, :3, 0]
     progress.report(shown, index, done)
-    hidden = [given for given in (mask, avoid) if given is not None]
     found = register(
         lambda t: grey_of(clip, index, t),
-        lambda t: np.maximum.reduce([mask_of(given, index, t, size) for given in hidden]),
+        lambda t: hidden_of(mask, avoid, index, t, size),
         frames,
         model,
         each=lambda now: progress.report(shown, index, done + now),

@@ -22,6 +22,13 @@ def mask_of(mask: Tensor | None, index: int, t: int, size: tuple[int, int]) -> n
     return np.where(frame.cpu().numpy(), 255, 0).astype(np.uint8)
 
 
+def hidden_of(
+    mask: Tensor, avoid: Tensor | None, index: int, t: int, size: tuple[int, int]
+) -> np.ndarray:
+    """What a hole and what is to be avoided touch together, as `mask_of`."""
+    return np.maximum(mask_of(mask, index, t, size), mask_of(avoid, index, t, size))
+
+
 def grey_of(clip: Tensor, index: int, t: int) -> np.ndarray:
     """The brightness of frame t, (H, W) uint8."""
     frame = clip[index, :, t].detach()[None]

@@ -19,7 +19,7 @@ from ..checks import check_clip, check_clip_mask
 from ..diffusion.settings import TrainingSettings, check_choice
 from ..features import LUMA
 from ..inpaint import inpaint
-from ..steps import Callback, Step
+from ..steps import Callback, Progress, Step
 from .flow_fill import flow_fill
 from .infusion import LEARNING, infusion
 from .patch_inpaint import inpaint_video
@@ -123,8 +123,9 @@ def remove(
     if not hole.any():
         log.warning("the mask is empty: the clip comes back unchanged")
         return Removal(clip.detach().clone(), engines, [])
-    began = Step(0, STEPS, 0, 1, clip[:, :3, 0].detach())
-    cuts = scene_cuts(clip, poll=callback and (lambda: callback(began))) if scenes else []
+    began = Progress(callback, STEPS, 1)
+    began.report(clip[:, :3, 0].detach(), 0, 0)
+    cuts = scene_cuts(clip, poll=began.poll) if scenes else []
     ends = [*cuts, clip.shape[2]]
     filled = clip.detach().clone()
     for number, (first, end) in enumerate(zip([0, *cuts], ends, strict=True)):
@@ -167,15 +168,14 @@ class _Way:
             moved, left, confidence = flow_fill(clip, hole.float(), callback=told.part(0, MOVED))
             found, before = hole & (left == 0), MOVED
             if self.engine != "flow":
-                before = JUDGED
-                patched, misfit = self._patched(clip, hole, told.part(MOVED, JUDGED))
-                found = self._sure(hole, found, confidence, misfit)
-                if not found.any():
-                    made, rest = patched, torch.zeros_like(hole)
-                    engines[hole] = ENGINES.index("patch")
-            made = torch.where(found, moved, made)
+                made, missed = self._patched(clip, hole, told.part(MOVED, JUDGED))
+                found, before = self._sure(hole, found, confidence, _misfit(missed, hole)), JUDGED
+                engines[hole] = ENGINES.index("patch")
+            if self.engine == "flow" or found.any():  # else the patches that there are will do
+                made, rest = torch.where(found, moved, clip), hole & ~found
+            else:
+                rest = torch.zeros_like(hole)
             engines[found] = ENGINES.index("flow")
-            rest = rest & ~found
         if rest.any():
             made, _ = self._patched(made, rest, told.part(before, PATCHED))
             engines[rest] = ENGINES.index("patch")
@@ -199,8 +199,8 @@ class _Way:
     def _patched(
         self, clip: Tensor, rest: Tensor, callback: Callback | None
     ) -> tuple[Tensor, Tensor]:
-        """The rest by patches, and by how much these miss what they fill, (1, 1, T, H, W): root
-        mean squares over patches; POOR where nothing is known of it.
+        """The rest by patches, and by how much these miss what they fill, (1, 1, T, H, W): mean
+        squares over patches, infinite where nothing is known of it.
 
         Of a scene of a few frames the patches last as long as fits; single frames and pairs are
         filled frame by frame, and a frame that is hidden altogether repeats the one beside it.
@@ -210,21 +210,15 @@ class _Way:
         patch_size = min(self.patch_size, frames - 1 + frames % 2)
         if patch_size >= 3:
             filled, field = inpaint_video(clip, rest.float(), patch_size=patch_size, **settings)
-            known = torch.isfinite(field.distances) & rest
-            missed = torch.where(known, field.distances, 0.0)
-            missed, counted = (_mean(each.float(), AROUND) for each in (missed, known))
-            missed = (missed / counted.clamp(min=1e-6) / patch_size**3).sqrt()
-            return filled, torch.where(counted > 0, missed, POOR)
-        filled = clip.clone()
-        for t in range(frames):
-            hidden = rest[:, :, t]
-            if hidden.any() and not hidden.all():
-                filled[:, :, t] = inpaint(clip[:, :, t], hidden.float(), **settings)[0]
-        shown = [t for t in range(frames) if not rest[:, :, t].all()]
-        for t in range(frames):
-            if t not in shown and shown:
-                filled[:, :, t] = filled[:, :, shown[0]]
-        return filled, torch.full_like(rest, POOR, dtype=torch.float32)
+            return filled, field.distances / patch_size**3
+        filled, hidden = clip.clone(), rest.all(dim=(1, 3, 4))[0]
+        partly = rest.any(dim=(1, 3, 4))[0] & ~hidden
+        if partly.any():
+            pictures, holes = (each[0, :, partly].movedim(1, 0) for each in (clip, rest.float()))
+            filled[0, :, partly] = inpaint(pictures, holes, **settings)[0].movedim(0, 1)
+        if not hidden.all():
+            filled[:, :, hidden] = filled[:, :, ~hidden][:, :, :1]
+        return filled, torch.full_like(rest, torch.inf, dtype=torch.float32)
 
     def _diffused(self, clip: Tensor, rest: Tensor, told: "_Told") -> Tensor:
         training: TrainingSettings = replace(LEARNING, first=START_LEVEL, seed=self.seed)
@@ -238,6 +232,15 @@ class _Way:
             seed=self.seed,
             callback=told.part(PATCHED, PATCHED + DIFFUSED),
         )[0]
+
+
+def _misfit(missed: Tensor, hole: Tensor) -> Tensor:
+    """The root of what patches miss around each pixel of the hole; POOR where that is not known."""
+    known = torch.isfinite(missed) & hole
+    total, counted = (
+        _mean(each.float(), AROUND) for each in (torch.where(known, missed, 0.0), known)
+    )
+    return torch.where(counted > 0, (total / counted.clamp(min=1e-6)).sqrt(), POOR)
 
 
 def _mean(values: Tensor, size: tuple[int, int, int]) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from ..motion import flow_search
-from .frames import grey_of, mask_of
+from .frames import grey_of, hidden_of
 from .pair_motion import CELL, Frame, PairMotion, cell_means, pair_motion, read, read_cells
 from .registration import Registration
 from .smooth_fill import smooth_fill
@@ -76,10 +76,7 @@ class Sources:
 
     def hidden(self, t: int) -> np.ndarray:
         """(H, W) uint8, 255 where nothing may be taken from or compared with."""
-        hidden = mask_of(self.mask, self.index, t, self.size)
-        if self.avoid is not None:
-            hidden = np.maximum(hidden, mask_of(self.avoid, self.index, t, self.size))
-        return hidden
+        return hidden_of(self.mask, self.avoid, self.index, t, self.size)
 
     @cached_property
     def range(self) -> tuple[np.ndarray, np.ndarray]:
