@@ -3,8 +3,9 @@
 Patches of space and time fill everything first, and how badly they fit says what the motion has to
 compete with. What other frames show is taken along the motion, wherever that can be relied on more;
 the rest is filled with patches again, which now see what the motion has brought; and if it is
-wanted, a small diffusion network that is trained on the clip makes these anew. So a still
-background comes out as it was, and water, fire and leaves as something that moves as they do.
+wanted, a small diffusion network that is trained on the clip makes these anew. What no frame shows,
+but lies still or moves as its surroundings do, is carried from one frame to all the others. So a
+still background comes out as it was, and water, fire and leaves as something that moves as they do.
 """
 
 import logging
@@ -35,12 +36,14 @@ TRUST = 0.1  # confidence from which the motion is taken, where patches fit as b
 POOR = 0.1  # root mean square by which a patch misses what it fills, colours and texture together
 FINE = 0.01  # of grain: what patches miss by less fits no better
 FEW = 1 / 16  # share of the hole under which the motion is not taken at all
+STILL = 0.5  # confidence from which what no frame shows is carried from one frame to the others
 ALIKE = (1, 5, 5)  # frames and pixels of the neighbourhood whose majority decides
 AROUND = (5, 5, 5)  # frames and pixels over which the misfit of patches is averaged
 START_LEVEL = 300  # noise of the patch fill that diffusion begins with: its layout stays
 INTERVALS = 5  # that the levels from there on are trained in
 MOVED, JUDGED, PATCHED = 0.25, 0.6, 1.0  # progress when motion, first and last patches are done
 DIFFUSED = 5.0  # times as long as both takes the diffusion
+CARRIED, MENDED = 0.25, 0.4  # and this much longer the carrying, and the patches after it
 COLOURS = {"flow": (0.1, 0.75, 0.3), "patch": (0.15, 0.45, 1.0), "diffusion": (1.0, 0.55, 0.1)}
 TINT = 0.6  # of the colours in the map
 STEPS = 1000  # of a progress
@@ -103,10 +106,10 @@ def remove(
         is exactly 0 the clip comes back bit for bit, elsewhere fill and clip are mixed in its
         proportion.
     engine: "auto": the motion where its confidence is at least `trust`, or less where patches fit
-        badly, or more where they fit well; the rest by patches. "flow": the motion wherever it
-        finds anything. "patch": patches alone. "diffusion": as auto, and what the patches have
-        filled is made anew by a network that is trained on the clip, of one scene, for
-        `diffusion_steps`.
+        badly, or more where they fit well; the rest by patches, and what no frame shows moves as
+        what is around it, if that moves evenly. "flow": the motion wherever it finds anything.
+        "patch": patches alone. "diffusion": as auto, and what the patches have filled is made anew
+        by a network that is trained on the clip, of one scene, for `diffusion_steps`.
     patch_size: of the patches, in pixels and frames, odd.
     scenes: look for cuts, and fill what lies between two of them by itself.
     callback: called with a Step now and then, its image a frame; may raise.
@@ -138,7 +141,7 @@ def remove(
                 + (", a scene by themselves" if cuts else "")
                 + ": nothing is left to copy from"
             )
-        length = PATCHED + (DIFFUSED if engine == "diffusion" else 0)
+        length = PATCHED + MENDED + (DIFFUSED if engine == "diffusion" else 0)
         told = _Told(callback, number / len(ends), 1 / len(ends) / length)
         way = _Way(engine, trust, patch_size, diffusion_steps, seed, backend)
         made, chosen = way.fill(clip[part].detach(), hole[part], told)
@@ -163,11 +166,12 @@ class _Way:
     def fill(self, clip: Tensor, hole: Tensor, told: "_Told") -> tuple[Tensor, Tensor]:
         """The clip without hole, and the engines."""
         engines = torch.full(hole.shape, KNOWN, dtype=torch.int8, device=clip.device)
-        made, rest, before = clip, hole, 0.0
+        made, rest, never, before = clip, hole, torch.zeros_like(hole), 0.0
         if self._may_move(clip):
             moved, left, confidence = flow_fill(clip, hole.float(), callback=told.part(0, MOVED))
             found, before = hole & (left == 0), MOVED
             if self.engine != "flow":
+                never = hole & (left > 0)
                 made, missed = self._patched(clip, hole, told.part(MOVED, JUDGED))
                 found, before = self._sure(hole, found, confidence, _misfit(missed, hole)), JUDGED
                 engines[hole] = ENGINES.index("patch")
@@ -179,10 +183,12 @@ class _Way:
         if rest.any():
             made, _ = self._patched(made, rest, told.part(before, PATCHED))
             engines[rest] = ENGINES.index("patch")
-        rest = engines == ENGINES.index("patch")
+        rest, before = engines == ENGINES.index("patch"), PATCHED
         if self.engine == "diffusion" and rest.any():
             made = self._diffused(made, rest, told)
-            engines[rest] = ENGINES.index("diffusion")
+            engines[rest], before = ENGINES.index("diffusion"), PATCHED + DIFFUSED
+        if int(never.sum()) >= FEW * int(hole.sum()):
+            made = self._carried(made, never, told, before)
         return made, engines
 
     def _may_move(self, clip: Tensor) -> bool:
@@ -192,8 +198,7 @@ class _Way:
     def _sure(self, hole: Tensor, found: Tensor, confidence: Tensor, misfit: Tensor) -> Tensor:
         """Where the motion is taken, of where it was found. misfit: of the patches there."""
         sure = found & (confidence >= self.trust ** (misfit.clamp(min=FINE) / POOR))
-        votes, voters = (_mean(each.float(), ALIKE) for each in (sure, hole))
-        sure = found & (votes > 0.5 * voters)
+        sure = found & _majority(sure, hole)
         return sure if int(sure.sum()) >= FEW * int(hole.sum()) else torch.zeros_like(sure)
 
     def _patched(
@@ -220,6 +225,27 @@ class _Way:
             filled[:, :, hidden] = filled[:, :, ~hidden][:, :, :1]
         return filled, torch.full_like(rest, torch.inf, dtype=torch.float32)
 
+    def _carried(self, clip: Tensor, never: Tensor, told: "_Told", before: float) -> Tensor:
+        """The clip, filled, in which what no frame shows stays as it was made in one of them.
+
+        From there it is carried to the others along the motion, wherever this can be relied on by
+        what is around; patches that know it fill anew what is left. never: (1, 1, T, H, W) bool.
+        """
+        counts = never.sum(dim=(0, 1, 3, 4))
+        most = (counts == counts.max()).nonzero()[:, 0]
+        others = never.clone()
+        others[:, :, most[len(most) // 2]] = False
+        if not others.any():
+            return clip
+        hear = told.part(before, before + CARRIED)
+        moved, left, confidence = flow_fill(clip, others.float(), callback=hear)
+        found = others & (left == 0)
+        sure = found & _majority(found & (confidence >= STILL), others)
+        clip, rest = torch.where(sure, moved, clip), others & ~sure
+        if self.engine == "diffusion" or not (sure.any() and rest.any()):
+            return clip
+        return self._patched(clip, rest, told.part(before + CARRIED, before + MENDED))[0]
+
     def _diffused(self, clip: Tensor, rest: Tensor, told: "_Told") -> Tensor:
         training: TrainingSettings = replace(LEARNING, first=START_LEVEL, seed=self.seed)
         return infusion(
@@ -241,6 +267,12 @@ def _misfit(missed: Tensor, hole: Tensor) -> Tensor:
         _mean(each.float(), AROUND) for each in (torch.where(known, missed, 0.0), known)
     )
     return torch.where(counted > 0, (total / counted.clamp(min=1e-6)).sqrt(), POOR)
+
+
+def _majority(chosen: Tensor, of: Tensor) -> Tensor:
+    """Where more than half of `of` around is chosen, bool."""
+    votes, voters = (_mean(each.float(), ALIKE) for each in (chosen, of))
+    return votes > 0.5 * voters
 
 
 def _mean(values: Tensor, size: tuple[int, int, int]) -> Tensor:
