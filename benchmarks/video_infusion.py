@@ -2,20 +2,23 @@
 
     python benchmarks/video_infusion.py --shared SHARED [--scale ...] run [--methods ...]
     python benchmarks/video_infusion.py --shared SHARED [--scale ...] table
+    python benchmarks/video_infusion.py --shared SHARED [--scale ...] picture
     python benchmarks/video_infusion.py --shared SHARED [--scale ...] synthesis
     python benchmarks/video_infusion.py --shared SHARED cost [--sizes window texture davis]
 
-SHARED holds data/dynamic_textures and data/weights. Clips: 12 frames with one closed shape that
-moves hidden, nothing of which is shown to any method. Two scales. "full": 256 x 256, windows of
-12 x 64 x 64, one in a step, the published network. "small", for processors without bfloat16: the
-middle 96 x 96 of the halved frames, a hole of the same share, windows of 12 x 32 x 32, a network of
-half the width; orders can be compared, values cannot. Every (clip, method, seed) is one file in
---runs, so that `run` can be stopped, split over processes (each on one thread) and gone on with;
-`table` puts them together in benchmarks/results/video_infusion.json. `synthesis`: new clips of the
-same size from noise, after so many steps; SVFID between them and their source, and PSNR, for a high
-one is a copy; in benchmarks/results/video_synthesis.json. Metrics of frames are means
-over them, in the hole; SVFID is that of the hole against all around it. `cost` measures steps of
-training and of denoising side by side: with torch's own convolutions, and as the pack does them.
+SHARED holds data/dynamic_textures and data/weights; the clip "pond" is the project's own. Clips: 12
+frames with one closed shape that moves hidden, nothing of which is shown to any method. Two scales.
+"full": 256 x 256, windows of 12 x 64 x 64, one in a step, the published network. "small", for
+processors without bfloat16: the middle 96 x 96 of the halved frames, a hole of the same share,
+windows of 12 x 32 x 32, a network of half the width; orders can be compared, values cannot. Every
+(clip, method, seed) is one file in --runs, so that `run` can be stopped, split over processes (each
+on one thread) and gone on with; `table` puts them together in
+benchmarks/results/video_infusion.json, `picture` shows what became of the pond by each weighting in
+docs/weightings.png. `synthesis`: new clips of the same size from noise, after so many steps; SVFID
+between them and their source, and PSNR, for a high one is a copy; in
+benchmarks/results/video_synthesis.json. Metrics of frames are means over them, in the hole; SVFID
+is that of the hole against all around it. `cost` measures steps of training and of denoising side
+by side: with torch's own convolutions, and as the pack does them.
 """
 
 import argparse
@@ -31,6 +34,7 @@ import torch.nn.functional as F
 from measure import PeakMemory, load, report, save
 from torch import Generator
 
+from internal_methods.methods.contact_sheet import contact_sheet
 from internal_methods.methods.convolution import ClipConvolution
 from internal_methods.methods.diffusion.network import UNet
 from internal_methods.methods.diffusion.precision import half_precision
@@ -41,9 +45,13 @@ from internal_methods.methods.video import dynamic_texture, inpaint_video
 from internal_methods.methods.video.dynamic_texture import source_psnr
 from internal_methods.methods.video.infusion import CLIPS as NETWORK
 from internal_methods.methods.video.infusion import LEARNING, infusion
+from internal_methods.storage.clips import read
 from internal_methods.storage.weights import WeightsFolder
 
-NAMES = ("water_3", "escalator", "fish", "flag_2")
+ROOT = Path(__file__).resolve().parents[1]
+OWN = "pond"
+NAMES = ("water_3", "escalator", "fish", "flag_2", OWN)
+SHOWN = (0, 4, 7, 11)  # frames on the sheet of a run
 METRICS = ["psnr", "ssim", "lpips_alex", "warp_error", "svfid_inside_outside"]
 INSIDE = ("psnr", "ssim", "lpips_alex")
 
@@ -80,10 +88,15 @@ SIZES = {"window": (12, 64, 64), "texture": (12, 256, 256), "davis": (24, 240, 4
 
 def clip_of(shared: Path, name: str, scale: Scale) -> torch.Tensor:
     """(1, 3, 12, H, W) in [0, 1]."""
-    folder = shared / "data" / "dynamic_textures" / "tesfaldet" / name
-    files = sorted(path for path in folder.iterdir() if path.suffix in (".png", ".jpg"))
-    frames = torch.cat([load(path) for path in files[:12]])
-    frames = F.avg_pool2d(frames, 2**scale.halved)
+    if name == OWN:
+        frames, _ = read(ROOT / "workflows" / "inputs" / f"{name}.mp4")
+        frames = torch.from_numpy(frames[:12]).movedim(-1, 1)
+    else:
+        folder = shared / "data" / "dynamic_textures" / "tesfaldet" / name
+        files = sorted(path for path in folder.iterdir() if path.suffix in (".png", ".jpg"))
+        frames = torch.cat([load(path) for path in files[:12]])
+    if min(frames.shape[2:]) >= scale.side * 2**scale.halved:
+        frames = F.avg_pool2d(frames, 2**scale.halved)
     top, left = ((side - scale.side) // 2 for side in frames.shape[2:])
     frames = frames[:, :, top : top + scale.side, left : left + scale.side]
     return frames.movedim(0, 1)[None].contiguous()
@@ -107,7 +120,7 @@ def scores(filled: torch.Tensor, clip: torch.Tensor, mask: torch.Tensor, shared:
 
 def sheet(path: Path, *clips: torch.Tensor) -> None:
     """Four frames of each clip in a row, one clip below the other."""
-    rows = [torch.cat(clip[:, :, [0, 4, 7, 11]].unbind(2), 3) for clip in clips]
+    rows = [torch.cat(clip[:, :, list(SHOWN)].unbind(2), 3) for clip in clips]
     save(path, torch.cat(rows, 2))
 
 
@@ -170,6 +183,25 @@ def table(arguments: argparse.Namespace) -> None:
         for method, clips in found.items()
     }
     report("video_infusion", {"scale": arguments.scale, "steps": arguments.steps, "methods": told})
+
+
+def picture(arguments: argparse.Namespace) -> None:
+    """Two frames of what each way of weighting made of the own clip, side by side."""
+    columns, captions = ["hidden"], ["what is known"]
+    frames: list[list[torch.Tensor]] = [[], []]
+    for method in ("interval", "uniform", "min_snr", "elbo"):
+        stem = arguments.runs / f"{arguments.scale}-{OWN}-{method}-0-{arguments.steps}"
+        told = json.loads(stem.with_suffix(".json").read_text())
+        rows = load(stem.with_suffix(".png")).chunk(3, 2)
+        hidden, filled, truth = (row.chunk(len(SHOWN), 3) for row in rows)
+        for row, frame in zip(frames, (1, 2), strict=True):
+            row += [filled[frame]] if row else [hidden[frame], filled[frame]]
+        columns.append(method)
+        captions.append(f"LPIPS {told['lpips_alex']:.3f}")
+    for row, frame in zip(frames, (1, 2), strict=True):
+        row.append(truth[frame])
+    sheet = contact_sheet(frames, [*columns, "original"], [[*captions, ""]] * 2)
+    save(ROOT / "docs" / "weightings.png", sheet)
 
 
 def synthesis(arguments: argparse.Namespace) -> None:
@@ -264,6 +296,7 @@ def main() -> None:
     one.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     one.set_defaults(do=run)
     commands.add_parser("table").set_defaults(do=table)
+    commands.add_parser("picture").set_defaults(do=picture)
     new = commands.add_parser("synthesis")
     new.set_defaults(do=synthesis)
     for command in (one, new):

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from ..backends import patches, random, run
 from ..backends.threads import kernels_only
+from .checks import by
 from .field import Field
 from .hole import (
     Scale,
@@ -107,6 +108,11 @@ def _fill(
             "mask, source_mask and avoid_mask together leave nothing to copy from; "
             "shrink the mask or allow more"
         )
+    if not _whole_patch(allowed & ~hole, setting.half).any():
+        raise ValueError(
+            f"nowhere in {by(image.shape[2:])} a whole {setting.patch_size}-pixel patch is known "
+            "that may be copied; use a smaller patch_size, shrink the mask, or allow more"
+        )
     window = working_window(hole, setting)
     part = (slice(None), slice(None), *window)
     guide = None if guide is None else guide[part]
@@ -126,6 +132,12 @@ def _fill(
     )
     inside.copy_(torch.where(share > 0, mixed, inside))
     return filled, whole_field(hole, window, finest, found, setting)
+
+
+def _whole_patch(usable: Tensor, half: int) -> Tensor:
+    """The centres of patches that lie whole in (1, 1, ...) bool `usable`, without the border."""
+    inner = (slice(half, max(side - half, half)) for side in usable.shape[2:])
+    return ~grown(~usable, half)[(..., *inner)]
 
 
 def _solve(scales: list[Scale], setting: Setting, progress: Progress) -> tuple[Field, Tensor]:

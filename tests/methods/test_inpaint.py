@@ -166,6 +166,7 @@ def test_an_empty_mask_gives_the_picture_back():
         (dict(mask=torch.zeros(1, 1, 16, 32)), "16x32"),
         (dict(source_mask=torch.zeros(1, 1, 32, 32)), "nothing to copy from"),
         (dict(patch_size=6), "odd"),
+        (dict(patch_size=25), "nowhere in 32x32 a whole 25-pixel patch"),
         (dict(levels=5), "use at most"),
         (dict(levels=0), "positive"),
         (dict(upsample="wild"), "field, image"),

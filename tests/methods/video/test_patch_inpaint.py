@@ -155,6 +155,7 @@ def test_an_empty_mask_gives_the_clip_back():
         (dict(source_mask=torch.zeros(1, 1, 1, 24, 24)), "nothing to copy from"),
         (dict(patch_size=7), "the clip has 6 frames.*7 frames deep.*at most 5"),
         (dict(patch_size=4), "odd"),
+        (dict(mask=box(noise(1, 1, 6, 24, 24), 3, 3, 18, 18)), "nowhere in 6x24x24"),
         (dict(levels=5), "use at most"),
         (dict(iterations=0), "positive"),
         (dict(clip=torch.full((1, 3, 6, 24, 24), float("nan"))), "values of clip"),
