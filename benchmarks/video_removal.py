@@ -99,16 +99,27 @@ def stabilised(clip: torch.Tensor, mask: torch.Tensor, seed: int) -> torch.Tenso
     return unstabilize(filled, held.transforms, clip, mask)
 
 
-def learnt(clip: torch.Tensor, mask: torch.Tensor, seed: int) -> torch.Tensor:
+def learnt(
+    clip: torch.Tensor, mask: torch.Tensor, seed: int, avoid: torch.Tensor | None = None
+) -> torch.Tensor:
+    """By Infusion; of what is to be avoided nothing is shown."""
+    training, chosen = replace(LEARNING, window=32, seed=seed), {"steps": 2000, "seed": seed}
     network = replace(CLIPS, width=16)
-    training = replace(LEARNING, window=32, seed=seed)
-    return infusion(clip, mask, network=network, training=training, steps=2000, seed=seed)[0]
+    return infusion(clip, mask, avoid_mask=avoid, network=network, training=training, **chosen)[0]
+
+
+def learnt_stabilised(clip: torch.Tensor, mask: torch.Tensor, seed: int) -> torch.Tensor:
+    """The same on the canvas, as Cherel 2024, VI.3.4."""
+    held = stabilize(clip, mask)
+    filled = learnt(held.clip, held.mask, seed, held.outside)
+    return unstabilize(filled, held.transforms, clip, mask)
 
 
 METHODS = {
     "frames": by_frame,
     "stabilised": stabilised,
     "infusion": learnt,
+    "infusion stabilised": learnt_stabilised,
     "flow": lambda clip, mask, seed: remove(clip, mask, engine="flow", seed=seed).clip,
     "patch": lambda clip, mask, seed: inpaint_video(clip, mask, seed=seed)[0],
     "router": lambda clip, mask, seed: remove(clip, mask, seed=seed).clip,

@@ -80,6 +80,15 @@ class IntervalTrainAndSampleVideo(io.ComfyNode):
                 ),
                 asked_for.noisiest_input(),
                 *asked_for.cost_inputs(),
+                io.Mask.Input(
+                    "avoid_mask",
+                    optional=True,
+                    tooltip=(
+                        "White is neither learnt from nor looked at, nor filled: outside of a "
+                        "stabilised clip, or something else that moves. One for all frames, or as "
+                        "many."
+                    ),
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -110,6 +119,7 @@ class IntervalTrainAndSampleVideo(io.ComfyNode):
         steps,
         seconds,
         start=None,
+        avoid_mask=None,
         watts=0.0,
         gco2_per_kwh=INTENSITY,
         **settings,
@@ -121,10 +131,12 @@ class IntervalTrainAndSampleVideo(io.ComfyNode):
         clip = convert.clip(convert.image(image, device))
         hole = convert.clip(convert.mask(mask, size, device))
         fill = None if start is None else convert.clip(convert.image(start, device))
+        avoid = None if avoid_mask is None else convert.clip(convert.mask(avoid_mask, size, device))
         network, training = asked_for.clip_settings(clip.shape[1], conditional=True, **settings)
         chosen = {"intervals": intervals, "common": common, "asked": asked, "count": count}
         chosen |= {"steps": steps, "seconds": seconds or None, "seed": training.seed}
-        tensors = {"clip": clip, "hole": hole} | ({} if fill is None else {"start": fill})
+        given = {"clip": clip, "hole": hole, "start": fill, "avoid": avoid}
+        tensors = {name: values for name, values in given.items() if values is not None}
         with (
             checkpoints().of(tensors, [network, training, chosen]) as checkpoint,
             host.room(_room(network, training, clip[0, 0].numel())),
@@ -135,6 +147,7 @@ class IntervalTrainAndSampleVideo(io.ComfyNode):
                 network=network,
                 training=training,
                 start=fill,
+                avoid_mask=avoid,
                 checkpoint=checkpoint,
                 callback=convert.Progress(),
                 **chosen,

@@ -123,23 +123,26 @@ def fill_by_intervals(
     steps: int | None,
     seconds: float | None,
     start: Tensor | None = None,
+    avoid_mask: Tensor | None = None,
     checkpoint: Checkpoint | None = None,
     kept: Kept | None = None,
     callback: Callback | None = None,
 ) -> tuple[Tensor, TrainedModel]:
     """`interval_inpaint` for one picture, or for one clip and a network of 3 axes."""
-    holes = check_training(image, mask, network, None)
+    unknown = mask if avoid_mask is None else torch.maximum(mask, avoid_mask)
+    holes = check_training(image, unknown, network, None)
     if not (network.noisy and network.conditional):
         raise ValueError("interval training needs a network that sees noise and holes")
-    if not bool(holes.any()):
+    if not bool((mask > 0).any()):
         raise ValueError("the mask is empty: there is nothing to fill")
     with torch.inference_mode(False), torch.enable_grad():
         picture, holes = image.detach().clone().float(), holes.clone()
         share = mask.detach().clone().expand_as(holes)
         scale = Scale.of(picture, holes, drawn_shares(picture, holes, training))
         shell = TrainedModel(network, course.settled(training, steps), {}, scale)
-        work = Work.of(shell, picture, share > 0, None if start is None else start.clone())
-        trainer = Trainer(shell, picture, holes)
+        fill = None if start is None else start.clone()
+        work = Work.of(shell, picture, share > 0, fill, holes > 0)
+        trainer = Trainer(shell, picture, holes, wanted=(share > 0).to(holes))
         run = Run(trainer, steps, seconds, checkpoint, callback)
         x = trained_through(run, work, course, partial(finished, shell, run, picture, holes), kept)
         return blended(image, share, work, x), finished(shell, run, picture, holes)

@@ -28,7 +28,7 @@ def preview(trainer: "Trainer") -> Tensor:
     Of a clip some frames side by side.
     """
     axes = trainer.net.settings.axes
-    box = _box(trainer.holes[:1], trainer.net.settings.multiples)
+    box = _box(trainer.wanted[:1], trainer.net.settings.multiples)
     clean, hole = (each[(slice(1), slice(None), *box)] for each in (trainer.images, trainer.holes))
     if not hole.any():
         hole = F.pad(torch.ones_like(hole[..., 1::2, 1::2]), _frame(hole)).to(hole)

@@ -32,9 +32,10 @@ class Trainer:
     """A network in training: its windows, its optimiser, the running average of its weights.
 
     shell: the model that is to be, without weights. images: (N, C, H, W), or a clip (1, C, T, H,
-    W). holes: (N, 1, [T,] H, W), 1 = neither shown nor learnt from. levels: the noise levels that
-    are trained, noisiest first; may be changed between steps. All randomness of a step follows from
-    the seed and its number.
+    W). holes: (N, 1, [T,] H, W), 1 = neither shown nor learnt from. wanted: what of them is to be
+    filled, which masks and places take after; None = all. levels: the noise levels that are
+    trained, noisiest first; may be changed between steps. All randomness of a step follows from the
+    seed and its number.
     """
 
     def __init__(
@@ -43,16 +44,21 @@ class Trainer:
         images: Tensor,
         holes: Tensor,
         start: TrainedModel | None = None,
+        wanted: Tensor | None = None,
     ):
         network, training = shell.network, shell.training
         self.shell, self.training, self.device = shell, training, images.device
+        wanted = holes if wanted is None else wanted
         if network.axes == 3:
-            images, holes = _near(images, holes, NEAR * training.window)
-        images, holes = large_enough(shell.scale.scaled(images), holes, network.multiples)
-        self.images, self.holes = images, holes
+            near = _near(wanted, NEAR * training.window)
+            images, holes, wanted = images[near], holes[near], wanted[near]
+        images, holes, wanted = large_enough(
+            shell.scale.scaled(images), holes, wanted, network.multiples
+        )
+        self.images, self.holes, self.wanted = images, holes, wanted
         size = window_size(network, training, tuple(images.shape[2:]))
         alike = likeness(images, holes, size[-1]) if training.focus else None
-        self.windows = Windows(images, holes, training, size, alike)
+        self.windows = Windows(images, holes, training, size, alike, wanted)
         self.net = UNet(network, Generator().manual_seed(training.seed))
         if start is not None:
             self.net.load_state_dict(start.weights)
@@ -188,14 +194,17 @@ class Trainer:
         self._unread = []
 
 
-def large_enough(images: Tensor, holes: Tensor, least: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+def large_enough(
+    images: Tensor, holes: Tensor, wanted: Tensor, least: tuple[int, ...]
+) -> tuple[Tensor, Tensor, Tensor]:
     """Pictures or clips with sides of at least `least`; what is added counts as hole."""
-    wanted = [max(0, n - side) for n, side in zip(least, images.shape[2:], strict=True)]
-    if not any(wanted):
-        return images, holes
+    missing = [max(0, n - side) for n, side in zip(least, images.shape[2:], strict=True)]
+    if not any(missing):
+        return images, holes, wanted
     log.warning("the pictures are smaller than %d: they are padded for the network", max(least))
-    sides = [part for more in reversed(wanted) for part in (0, more)]
-    return F.pad(images, sides), F.pad(holes, sides, value=1.0)
+    sides = [part for more in reversed(missing) for part in (0, more)]
+    holes, wanted = (F.pad(each, sides, value=1.0) for each in (holes, wanted))
+    return F.pad(images, sides), holes, wanted
 
 
 def window_size(
@@ -217,12 +226,9 @@ def window_size(
     return fits
 
 
-def _near(images: Tensor, holes: Tensor, margin: int) -> tuple[Tensor, Tensor]:
+def _near(hole: Tensor, margin: int) -> tuple:
     """The part of all frames of a clip that lies around the hole, wherever that is in any."""
-    if not holes.any():
-        return images, holes
-    rows, columns = bounding_box(holes.amax(2) > 0, margin)
-    return images[..., rows, columns], holes[..., rows, columns]
+    return (..., *bounding_box(hole.amax(2) > 0, margin)) if hole.any() else (...,)
 
 
 def _rate(step: int, share: float) -> float:

@@ -30,7 +30,8 @@ class Windows:
     may hold some of it, which is then neither seen nor learnt from.
     size: of the windows, (h, w) or (t, h, w).
     likeness: of the holes' shape, how alike a window centred there is to what is wanted; windows
-    are drawn in this proportion with the share `settings.focus`, else all alike.
+    are drawn in this proportion with the share `settings.focus`, else all alike. wanted: what of
+    the holes is to be filled, which masks take after; None = all.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Windows:
         settings: TrainingSettings,
         size: tuple[int, ...],
         likeness: Tensor | None = None,
+        wanted: Tensor | None = None,
     ):
         self.settings, self.size = settings, size
         self.known = 1 - holes.to(images)
@@ -47,7 +49,7 @@ class Windows:
         places, self.avoids_hole = _places(self.known, size)
         self.places = places
         self.odds = _odds(places, size, likeness, settings.focus).to(images.device)
-        masks = training_masks(holes, size, settings)
+        masks = training_masks(holes if wanted is None else wanted, size, settings)
         self.masks = masks.to(images.device)
 
     def draw(self, generator: Generator) -> Batch:

@@ -55,7 +55,8 @@ class Work:
     """The part of one picture or clip that is worked on, its values scaled.
 
     Sides that the network's poolings do not divide are continued by their mirror image, holes too.
-    known: (1, C, [t,] h, w), 0 in the hole. hole: (1, 1, [t,] h, w) bool. start: as known, or None.
+    known: (1, C, [t,] h, w), 0 in the hole. hole: (1, 1, [t,] h, w) bool, what is not known; the
+    tiles cover what of it is wanted. start: as known, or None.
     places: int64, for each axis the places in the whole. scale: of the values. loop: the frames of
     the clip go round.
     """
@@ -69,10 +70,21 @@ class Work:
     loop: bool = False
 
     @classmethod
-    def of(cls, model: TrainedModel, image: Tensor, hole: Tensor, start: Tensor | None):
-        """For a picture (1, C, H, W) or a clip (1, C, T, H, W) and its hole, bool."""
+    def of(
+        cls,
+        model: TrainedModel,
+        image: Tensor,
+        hole: Tensor,
+        start: Tensor | None,
+        unknown: Tensor | None = None,
+    ):
+        """For a picture (1, C, H, W) or a clip (1, C, T, H, W) and its hole, bool.
+
+        unknown: all that is not looked at, bool, of which the hole is a part; None = the hole.
+        """
+        unknown = hole if unknown is None else unknown
         colours, network = model.network.channels, model.network
-        scale = model.scale.suiting(image[:, :colours].masked_select(~hole))
+        scale = model.scale.suiting(image[:, :colours].masked_select(~unknown))
         mirrored = [
             _mirrored(side, part, hole.device)
             for side, part in zip(hole.shape[2:], network.multiples, strict=True)
@@ -82,7 +94,7 @@ class Work:
             margins = tuple(max(margin, model.training.window) for margin in margins)
         box = _seen(_taken(hole, mirrored), margins, network.multiples)
         near = [places[part] for places, part in zip(mirrored, box, strict=True)]
-        hidden = _taken(hole, near)
+        hidden = _taken(unknown, near)
 
         def scaled(values: Tensor) -> Tensor:
             return scale.scaled(_taken(values[:, :colours], near).float())
@@ -90,7 +102,8 @@ class Work:
         known = torch.where(hidden, 0.0, scaled(image))
         start = None if start is None else torch.where(hidden, scaled(start), known)
         places = tuple(torch.arange(b.start, b.stop, device=hole.device) for b in box)
-        return cls(known, hidden, start, places, scale, _tiles(hidden, margins, network))
+        tiles = _tiles(_taken(hole, near), margins, network)
+        return cls(known, hidden, start, places, scale, tiles)
 
     @classmethod
     def anew(cls, model: TrainedModel, size: Sequence[int], device: torch.device, loop: bool):

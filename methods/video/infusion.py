@@ -35,6 +35,7 @@ def infusion(
     count: int = 1,
     seed: int = 0,
     start: Tensor | None = None,
+    avoid_mask: Tensor | None = None,
     checkpoint: Checkpoint | None = None,
     kept: Callable[[TrainedModel], None] | None = None,
     callback: Callback | None = None,
@@ -57,6 +58,8 @@ def infusion(
     count, seed: samples and their noise; one training makes them all.
     start: (1, C, T, H, W), a fill to refine: as noisy as `training.first` it takes the place of
         noise.
+    avoid_mask: (1, 1, T or 1, H, W); what is above 0 is neither learnt from nor looked at, nor is
+        it filled: the outside of a stabilised clip.
     checkpoint: where training and samples are kept, and gone on from. kept: is given the network of
         each interval as it is passed, for `infusion_again`.
     callback: called with a Step after every training step and between convolutions of the
@@ -70,7 +73,7 @@ def infusion(
     twenty times as high and falls, a running average of the weights, bfloat16.
     """
     network, training = clip_settings(clip, network, training)
-    _check(clip, mask, start)
+    _check(clip, mask, start, avoid_mask)
     return fill_by_intervals(
         clip,
         mask,
@@ -80,6 +83,7 @@ def infusion(
         steps=steps,
         seconds=seconds,
         start=start,
+        avoid_mask=avoid_mask,
         checkpoint=checkpoint,
         kept=kept,
         callback=callback,
@@ -95,6 +99,7 @@ def infusion_again(
     count: int = 1,
     seed: int = 1,
     start: Tensor | None = None,
+    avoid_mask: Tensor | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
     """More samples without training, of the networks that `infusion` gave to `kept`.
@@ -106,9 +111,11 @@ def infusion_again(
     """
     if not models:
         raise ValueError("there are no models to sample from")
-    _check(clip, mask, start)
+    _check(clip, mask, start, avoid_mask)
     share = mask.expand(1, 1, *clip.shape[2:])
-    work = Work.of(models[0], clip, share > 0, start)
+    hole = share > 0
+    unknown = hole if avoid_mask is None else hole | (avoid_mask > 0)
+    work = Work.of(models[0], clip, hole, start, unknown)
     course = Course(len(models), 0.0, asked, count, seed)
     return blended(clip, share, work, sampled_again(models, work, course, callback))
 
@@ -126,9 +133,11 @@ def clip_settings(
     return network, training or LEARNING
 
 
-def _check(clip: Tensor, mask: Tensor, start: Tensor | None) -> None:
+def _check(clip: Tensor, mask: Tensor, start: Tensor | None, avoid_mask: Tensor | None) -> None:
     check_clip(clip, "clip")
     check_clip_mask(mask, "mask", clip)
+    if avoid_mask is not None:
+        check_clip_mask(avoid_mask, "avoid_mask", clip)
     if start is not None:
         check_clip(start, "start")
         if start.shape != clip.shape:

@@ -78,6 +78,16 @@ def test_a_clip_is_filled():
     assert torch.allclose(single[0], fills[:5], atol=1e-5)
 
 
+def test_what_lies_outside_of_a_stabilised_clip_is_avoided():
+    image, mask, outside = frames(), hole(), torch.zeros(1, 24, 32)
+    outside[:, :, :6] = 1
+    fill = run(IntervalTrainAndSampleVideo, image, mask, avoid_mask=outside)[0]
+    black = torch.where(outside[..., None] > 0, 0.0, image)
+    again = run(IntervalTrainAndSampleVideo, black, mask, avoid_mask=outside)[0]
+    assert torch.equal(again[mask > 0], fill[mask > 0])
+    assert torch.equal(again[mask == 0], black[mask == 0])
+
+
 def test_a_mask_of_other_length_is_refused():
     with pytest.raises(ValueError, match="mask has 3 frames, the clip 5"):
         run(IntervalTrainAndSampleVideo, frames(), hole(3))

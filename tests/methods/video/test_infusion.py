@@ -51,6 +51,25 @@ def hole(frames: int = 6, height: int = 28, width: int = 40) -> torch.Tensor:
     return mask
 
 
+def test_what_is_to_be_avoided_is_neither_learnt_from_nor_looked_at_nor_filled():
+    image, mask, avoid = clip(), hole(), torch.zeros(1, 1, 1, 28, 40)
+    avoid[..., 16:22, :14] = 1  # beside the hole, and over a corner of it
+    fill, _ = infusion(image, mask, avoid_mask=avoid, steps=6, **TOLD)
+    outside = (mask == 0).expand_as(image)
+    assert torch.equal(fill[outside], image[outside])
+    other = torch.where((avoid > 0).expand_as(image), 5.0, image)
+    again, _ = infusion(other, mask, avoid_mask=avoid, steps=6, **TOLD)
+    assert torch.equal(again[~outside], fill[~outside]) and torch.equal(
+        again[outside], other[outside]
+    )
+    looked_at, _ = infusion(image, mask, steps=6, **TOLD)
+    assert not torch.equal(looked_at[~outside], fill[~outside])
+    models = []
+    infusion(image, mask, avoid_mask=avoid, steps=6, kept=models.append, **TOLD)
+    more = infusion_again(models, image, mask, avoid_mask=avoid, asked=2, seed=0)
+    assert torch.equal(more, fill)
+
+
 def test_what_is_known_comes_back_and_grey_is_blended():
     image, mask = clip(), hole()
     mask[:, :, 2] *= 0.25
