@@ -10,6 +10,10 @@ import torch
 
 # without a GPU the Triton kernels run in Triton's interpreter, on CPU tensors
 os.environ.setdefault("TRITON_INTERPRET", "0" if torch.cuda.is_available() else "1")
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # workers share the cores, and so do their children
+    share = max(1, torch.get_num_threads() // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+    os.environ["OMP_NUM_THREADS"] = str(share)
+    torch.set_num_threads(share)
 
 NAME, ROOT = "internal_methods", Path(__file__).resolve().parents[1]
 sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != ROOT]

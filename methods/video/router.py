@@ -36,7 +36,8 @@ TRUST = 0.1  # confidence from which the motion is taken, where patches fit as b
 POOR = 0.1  # root mean square by which a patch misses what it fills, colours and texture together
 FINE = 0.01  # of grain: what patches miss by less fits no better
 FEW = 1 / 16  # share of the hole under which the motion is not taken at all
-STILL = 0.5  # confidence from which what no frame shows is carried from one frame to the others
+STILL = 0.75  # confidence from which what no frame shows is carried from one frame to the others,
+MOST = 0.5  # if so much of it can be
 ALIKE = (1, 5, 5)  # frames and pixels of the neighbourhood whose majority decides
 AROUND = (5, 5, 5)  # frames and pixels over which the misfit of patches is averaged
 START_LEVEL = 300  # noise of the patch fill that diffusion begins with: its layout stays
@@ -228,8 +229,9 @@ class _Way:
     def _carried(self, clip: Tensor, never: Tensor, told: "_Told", before: float) -> Tensor:
         """The clip, filled, in which what no frame shows stays as it was made in one of them.
 
-        From there it is carried to the others along the motion, wherever this can be relied on by
-        what is around; patches that know it fill anew what is left. never: (1, 1, T, H, W) bool.
+        From there it is carried to the others along the motion, if this can be relied on for most
+        of it, by what is around; patches that know it fill anew what is left. never: (1, 1, T, H,
+        W) bool.
         """
         counts = never.sum(dim=(0, 1, 3, 4))
         most = (counts == counts.max()).nonzero()[:, 0]
@@ -241,8 +243,10 @@ class _Way:
         moved, left, confidence = flow_fill(clip, others.float(), callback=hear)
         found = others & (left == 0)
         sure = found & _majority(found & (confidence >= STILL), others)
+        if int(sure.sum()) < MOST * int(others.sum()):
+            return clip
         clip, rest = torch.where(sure, moved, clip), others & ~sure
-        if self.engine == "diffusion" or not (sure.any() and rest.any()):
+        if self.engine == "diffusion" or not rest.any():
             return clip
         return self._patched(clip, rest, told.part(before + CARRIED, before + MENDED))[0]
 
