@@ -14,11 +14,11 @@ windows of 12 x 32 x 32, a network of half the width; orders can be compared, va
 (clip, method, seed) is one file in --runs, so that `run` can be stopped, split over processes (each
 on one thread) and gone on with; `table` puts them together in
 benchmarks/results/video_infusion.json, `picture` shows what became of the pond by each weighting in
-docs/weightings.png. `synthesis`: new clips of the same size from noise, after so many steps; SVFID
-between them and their source, and PSNR, for a high one is a copy; in
-benchmarks/results/video_synthesis.json. Metrics of frames are means over them, in the hole; SVFID
-is that of the hole against all around it. `cost` measures steps of training and of denoising side
-by side: with torch's own convolutions, and as the pack does them.
+docs/weightings.png. `synthesis`: new clips of the same size from noise, after so many steps, as the
+network made them and with their patches matched; SVFID between them and their source, and PSNR, for
+a high one is a copy; in benchmarks/results/video_synthesis.json. Metrics of frames are means over
+them, in the hole; SVFID is that of the hole against all around it. `cost` measures steps of
+training and of denoising side by side: with torch's own convolutions, and as the pack does them.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from internal_methods.methods.diffusion.precision import half_precision
 from internal_methods.methods.diffusion.settings import NetworkSettings
 from internal_methods.methods.metrics.clips import compare_clips
 from internal_methods.methods.moving_masks import Motion, moving_masks
-from internal_methods.methods.video import dynamic_texture, inpaint_video
+from internal_methods.methods.video import dynamic_texture, inpaint_video, match_patches
 from internal_methods.methods.video.dynamic_texture import source_psnr
 from internal_methods.methods.video.infusion import CLIPS as NETWORK
 from internal_methods.methods.video.infusion import LEARNING, infusion
@@ -211,19 +211,21 @@ def synthesis(arguments: argparse.Namespace) -> None:
     for name in arguments.clips:
         clip, runs = clip_of(arguments.shared, name, scale), []
         for seed in arguments.seeds:
-            training = replace(LEARNING, masks="brush", window=scale.window, seed=seed)
-            made, _ = dynamic_texture(
-                clip,
-                frames=12,
-                network=network,
-                training=training,
-                steps=arguments.steps,
-                seed=seed,
-            )
-            rows = compare_clips(made, clip, metrics=["svfid"], weights=weights)
-            runs.append({"svfid": float(rows[0].value), "psnr": float(source_psnr(made, clip)[0])})
-            sheet(arguments.runs / f"synthesis-{arguments.scale}-{name}-{seed}.png", made, clip)
-            print(name, seed, runs[-1], flush=True)
+            stem = f"synthesis-{arguments.scale}-{name}-{seed}-{arguments.steps}"
+            file = arguments.runs / f"{stem}.pt"
+            if not file.exists():
+                training = replace(LEARNING, masks="brush", window=scale.window, seed=seed)
+                settings = {"network": network, "training": training, "steps": arguments.steps}
+                torch.save(dynamic_texture(clip, frames=12, seed=seed, **settings)[0], file)
+            made = torch.load(file)
+            matched, found = match_patches(made, clip, seed=seed), {}
+            for kind, one in {"network": made, "matched": matched}.items():
+                rows = compare_clips(one, clip, metrics=["svfid"], weights=weights)
+                found[f"{kind}, svfid"] = float(rows[0].value)
+                found[f"{kind}, psnr"] = float(source_psnr(one, clip)[0])
+            runs.append(found)
+            sheet(file.with_suffix(".png"), made, matched, clip)
+            print(name, seed, found, flush=True)
         told[name] = {metric: spread([run[metric] for run in runs]) for metric in runs[0]}
     report("video_synthesis", {"scale": arguments.scale, "steps": arguments.steps, "clips": told})
 

@@ -212,6 +212,17 @@ class DynamicTexture(io.ComfyNode):
                     tooltip="White is not learnt from: a logo, a passer-by.",
                 ),
                 *asked_for.cost_inputs(),
+                io.Int.Input(
+                    "matching",
+                    default=100,
+                    min=0,
+                    max=10000,
+                    tooltip=(
+                        "Steps in which the patches of the new clip are brought into the "
+                        "distribution of those of the given one: contrast and sharpness that a "
+                        "short training lacks. 0 = as the network made it."
+                    ),
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -244,14 +255,15 @@ class DynamicTexture(io.ComfyNode):
         mask=None,
         watts=0.0,
         gco2_per_kwh=INTENSITY,
+        matching=100,
         **settings,
     ):
         from ..methods.loss_curve import loss_curve
-        from ..methods.video import dynamic_texture, source_psnr
+        from ..methods.video import dynamic_texture, match_patches, source_psnr
 
         device, own = convert.network_device(), convert.size_of(image)
         clip = convert.clip(convert.image(image, device))
-        hidden = convert.mask(mask, own, device)
+        hidden = convert.clip(convert.mask(mask, own, device)) if mask is not None else None
         network, training = asked_for.clip_settings(
             clip.shape[1], conditional=False, masks="brush", **settings
         )
@@ -267,12 +279,22 @@ class DynamicTexture(io.ComfyNode):
         ):
             made, model = dynamic_texture(
                 clip,
-                mask=None if hidden is None else convert.clip(hidden),
+                mask=hidden,
                 network=network,
                 training=training,
                 checkpoint=checkpoint,
                 callback=convert.Progress(),
                 **chosen,
+            )
+        if matching:
+            made = match_patches(
+                made,
+                clip,
+                mask=hidden,
+                loop=loop,
+                steps=matching,
+                seed=training.seed,
+                callback=convert.Progress(),
             )
         model, words = costed(model, watts, gco2_per_kwh)
         near = ", ".join(f"{value:.1f}" for value in source_psnr(made, clip).tolist())

@@ -7,6 +7,7 @@ from .dynamic_texture import source_psnr as source_psnr
 from .flow_fill import flow_fill as flow_fill
 from .infusion import infusion as infusion
 from .infusion import infusion_again as infusion_again
+from .patch_distribution import match_patches as match_patches
 from .patch_inpaint import inpaint_video as inpaint_video
 from .router import Removal as Removal
 from .router import remove as remove
