@@ -20,6 +20,7 @@ from ..checks import check_clip, check_clip_mask
 from ..diffusion.settings import TrainingSettings, check_choice
 from ..features import LUMA
 from ..inpaint import inpaint
+from ..morphology import grown
 from ..steps import Callback, Progress, Step
 from .flow_fill import flow_fill
 from .infusion import LEARNING, infusion
@@ -37,7 +38,9 @@ POOR = 0.1  # root mean square by which a patch misses what it fills, colours an
 FINE = 0.01  # of grain: what patches miss by less fits no better
 FEW = 1 / 16  # share of the hole under which the motion is not taken at all
 STILL = 0.75  # confidence from which what no frame shows is carried from one frame to the others,
-MOST = 0.5  # if so much of it can be
+MOST = 0.5  # if so much of it can be,
+LIVELY = 1.25  # and the fill wanders by so many times as much as
+RIM = 4  # so many pixels around it, carried likewise, miss what is there
 ALIKE = (1, 5, 5)  # frames and pixels of the neighbourhood whose majority decides
 AROUND = (5, 5, 5)  # frames and pixels over which the misfit of patches is averaged
 START_LEVEL = 300  # noise of the patch fill that diffusion begins with: its layout stays
@@ -189,7 +192,7 @@ class _Way:
             made = self._diffused(made, rest, told)
             engines[rest], before = ENGINES.index("diffusion"), PATCHED + DIFFUSED
         if int(never.sum()) >= FEW * int(hole.sum()):
-            made = self._carried(made, never, told, before)
+            made = self._carried(made, hole, never, told, before)
         return made, engines
 
     def _may_move(self, clip: Tensor) -> bool:
@@ -226,24 +229,31 @@ class _Way:
             filled[:, :, hidden] = filled[:, :, ~hidden][:, :, :1]
         return filled, torch.full_like(rest, torch.inf, dtype=torch.float32)
 
-    def _carried(self, clip: Tensor, never: Tensor, told: "_Told", before: float) -> Tensor:
+    def _carried(
+        self, clip: Tensor, hole: Tensor, never: Tensor, told: "_Told", before: float
+    ) -> Tensor:
         """The clip, filled, in which what no frame shows stays as it was made in one of them.
 
         From there it is carried to the others along the motion, if this can be relied on for most
-        of it, by what is around; patches that know it fill anew what is left. never: (1, 1, T, H,
-        W) bool.
+        of it, by what is around, and if the fill wanders farther from it than its surroundings,
+        carried likewise, are from what is there: where these live, the fill may. Patches that know
+        what was carried fill anew what is left. hole, never: (1, 1, T, H, W) bool.
         """
         counts = never.sum(dim=(0, 1, 3, 4))
         most = (counts == counts.max()).nonzero()[:, 0]
-        others = never.clone()
-        others[:, :, most[len(most) // 2]] = False
+        key = most[len(most) // 2]
+        others, around = never.clone(), grown(never, (0, RIM, RIM)) & ~hole
+        others[:, :, key] = around[:, :, key] = False
         if not others.any():
             return clip
         hear = told.part(before, before + CARRIED)
-        moved, left, confidence = flow_fill(clip, others.float(), callback=hear)
-        found = others & (left == 0)
-        sure = found & _majority(found & (confidence >= STILL), others)
+        moved, left, confidence = flow_fill(clip, (others | around).float(), callback=hear)
+        found = left == 0
+        sure = others & found & _majority(others & found & (confidence >= STILL), others)
         if int(sure.sum()) < MOST * int(others.sum()):
+            return clip
+        apart = (moved - clip).abs().mean(1, keepdim=True)
+        if _most_in_a_frame(apart, sure) <= LIVELY * _most_in_a_frame(apart, around & found):
             return clip
         clip, rest = torch.where(sure, moved, clip), others & ~sure
         if self.engine == "diffusion" or not rest.any():
@@ -271,6 +281,12 @@ def _misfit(missed: Tensor, hole: Tensor) -> Tensor:
         _mean(each.float(), AROUND) for each in (torch.where(known, missed, 0.0), known)
     )
     return torch.where(counted > 0, (total / counted.clamp(min=1e-6)).sqrt(), POOR)
+
+
+def _most_in_a_frame(values: Tensor, where: Tensor) -> float:
+    """The greatest of the frames' means of values (1, 1, T, H, W) where it is wanted."""
+    total, count = ((each * where).sum(dim=(0, 1, 3, 4)) for each in (values, where.float()))
+    return float((total / count.clamp(min=1)).max())
 
 
 def _majority(chosen: Tensor, of: Tensor) -> Tensor:
