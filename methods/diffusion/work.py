@@ -94,16 +94,15 @@ class Work:
             margins = tuple(max(margin, model.training.window) for margin in margins)
         box = _seen(_taken(hole, mirrored), margins, network.multiples)
         near = [places[part] for places, part in zip(mirrored, box, strict=True)]
-        hidden = _taken(unknown, near)
+        hidden, wanted = (_taken(each, near) for each in (unknown, hole))
 
         def scaled(values: Tensor) -> Tensor:
             return scale.scaled(_taken(values[:, :colours], near).float())
 
         known = torch.where(hidden, 0.0, scaled(image))
-        start = None if start is None else torch.where(hidden, scaled(start), known)
+        start = None if start is None else torch.where(wanted, scaled(start), known)
         places = tuple(torch.arange(b.start, b.stop, device=hole.device) for b in box)
-        tiles = _tiles(_taken(hole, near), margins, network)
-        return cls(known, hidden, start, places, scale, tiles)
+        return cls(known, hidden, start, places, scale, _tiles(wanted, margins, network))
 
     @classmethod
     def anew(cls, model: TrainedModel, size: Sequence[int], device: torch.device, loop: bool):

@@ -124,7 +124,9 @@ class _Level:
 def _levels(source: Tensor, hidden: Tensor, size: Sequence[int]) -> list[_Level]:
     """The source from fine to coarse, as far as two patches fit into it and clips of (H, W)."""
     known = source[0][:, hidden[0, 0] == 0]
-    colours = torch.linalg.eigh(known.cov().view(len(known), -1)).eigenvectors.T.contiguous()
+    colours = torch.linalg.eigh(
+        known.cov(correction=0).view(len(known), -1)
+    ).eigenvectors.T.contiguous()
     patch, levels = tuple(map(min, PATCH, source.shape[2:])), []
     least = min(*size, *source.shape[3:])
     while len(levels) < SCALES and (not levels or least >> len(levels) >= 2 * max(PATCH)):

@@ -64,6 +64,11 @@ def test_what_is_to_be_avoided_is_neither_learnt_from_nor_looked_at_nor_filled()
     )
     looked_at, _ = infusion(image, mask, steps=6, **TOLD)
     assert not torch.equal(looked_at[~outside], fill[~outside])
+    begun = [
+        infusion(image, mask, avoid_mask=avoid, start=start, steps=2, **TOLD)[0][~outside]
+        for start in (image, torch.where((avoid > 0) & (mask == 0), 5.0, image))
+    ]
+    assert torch.equal(*begun)
     models = []
     infusion(image, mask, avoid_mask=avoid, steps=6, kept=models.append, **TOLD)
     more = infusion_again(models, image, mask, avoid_mask=avoid, asked=2, seed=0)

@@ -48,6 +48,7 @@ def test_other_sizes_several_clips_and_the_same_again(dtype):
 def test_a_clip_smaller_than_a_patch():
     made = match_patches(torch.rand(1, 3, 1, 5, 6), stripes(2, 16, 16), steps=2)
     assert made.shape == (1, 3, 1, 5, 6)
+    assert match_patches(made, torch.rand(1, 3, 1, 1, 1), steps=1).shape == made.shape
 
 
 def test_a_loop_has_no_first_frame():
