@@ -175,8 +175,7 @@ def _level_count(hole: Tensor, usable: list[Tensor], setting: Setting) -> int:
             break
         hole = grown(hole, setting.across(1), setting.wrap)[..., ::2, ::2]
         use = ~grown(~usable[-1], setting.across(1), setting.wrap)[..., ::2, ::2]
-        inner = [slice(half, -half or None)] * len(setting.wrap)
-        whole = min(use.shape[-2:]) >= least and bool((~grown(~use, half))[(..., *inner)].any())
+        whole = min(use.shape[-2:]) >= least and bool(whole_patches(use, half).any())
         if not whole:
             if setting.levels is not None:
                 raise ValueError(
@@ -186,6 +185,12 @@ def _level_count(hole: Tensor, usable: list[Tensor], setting: Setting) -> int:
             break
         usable.append(use)
     return len(usable)
+
+
+def whole_patches(usable: Tensor, half: int) -> Tensor:
+    """The centres of patches that lie whole in (1, 1, ...) bool `usable`, without the border."""
+    inner = [slice(half, -half or None)] * (usable.dim() - 2)
+    return ~grown(~usable, half)[(..., *inner)]
 
 
 def same_place(centres: Tensor, scale: Scale) -> Tensor:

@@ -37,6 +37,7 @@ from .hole import (
     upscaled_field,
     upscaled_image,
     whole_field,
+    whole_patches,
     working_window,
 )
 from .morphology import depths, grown
@@ -108,7 +109,7 @@ def _fill(
             "mask, source_mask and avoid_mask together leave nothing to copy from; "
             "shrink the mask or allow more"
         )
-    if not _whole_patch(allowed & ~hole, setting.half).any():
+    if not whole_patches(allowed & ~hole, setting.half).any():
         raise ValueError(
             f"nowhere in {by(image.shape[2:])} a whole {setting.patch_size}-pixel patch is known "
             "that may be copied; use a smaller patch_size, shrink the mask, or allow more"
@@ -132,12 +133,6 @@ def _fill(
     )
     inside.copy_(torch.where(share > 0, mixed, inside))
     return filled, whole_field(hole, window, finest, found, setting)
-
-
-def _whole_patch(usable: Tensor, half: int) -> Tensor:
-    """The centres of patches that lie whole in (1, 1, ...) bool `usable`, without the border."""
-    inner = (slice(half, max(side - half, half)) for side in usable.shape[2:])
-    return ~grown(~usable, half)[(..., *inner)]
 
 
 def _solve(scales: list[Scale], setting: Setting, progress: Progress) -> tuple[Field, Tensor]:

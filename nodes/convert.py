@@ -61,9 +61,10 @@ def image(value: "Tensor", device: "torch.device", channels: int | None = None) 
     return value[..., :channels].movedim(-1, 1).to(device).float().contiguous()
 
 
-def clip(frames: "Tensor") -> "Tensor":
-    """Frames as this module gives them, (T, C, H, W), as one clip (1, C, T, H, W)."""
-    return frames.movedim(0, 1)[None]
+def clip(frames: "Tensor | None") -> "Tensor | None":
+    """Frames as this module gives them, (T, C, H, W), as one clip (1, C, T, H, W); None stays
+    None."""
+    return None if frames is None else frames.movedim(0, 1)[None]
 
 
 def mask(

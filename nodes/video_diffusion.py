@@ -131,7 +131,7 @@ class IntervalTrainAndSampleVideo(io.ComfyNode):
         clip = convert.clip(convert.image(image, device))
         hole = convert.clip(convert.mask(mask, size, device))
         fill = None if start is None else convert.clip(convert.image(start, device))
-        avoid = None if avoid_mask is None else convert.clip(convert.mask(avoid_mask, size, device))
+        avoid = convert.clip(convert.mask(avoid_mask, size, device, "avoid_mask"))
         network, training = asked_for.clip_settings(clip.shape[1], conditional=True, **settings)
         chosen = {"intervals": intervals, "common": common, "asked": asked, "count": count}
         chosen |= {"steps": steps, "seconds": seconds or None, "seed": training.seed}
@@ -263,7 +263,7 @@ class DynamicTexture(io.ComfyNode):
 
         device, own = convert.network_device(), convert.size_of(image)
         clip = convert.clip(convert.image(image, device))
-        hidden = convert.clip(convert.mask(mask, own, device)) if mask is not None else None
+        hidden = convert.clip(convert.mask(mask, own, device))
         network, training = asked_for.clip_settings(
             clip.shape[1], conditional=False, masks="brush", **settings
         )

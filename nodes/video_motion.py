@@ -222,11 +222,11 @@ class FlowFill(io.ComfyNode):
         from ..methods.video import flow_fill
 
         device, size = convert.network_device(), convert.size_of(image)
-        avoided = convert.mask(avoid_mask, size, device, "avoid_mask")
+        avoided = convert.clip(convert.mask(avoid_mask, size, device, "avoid_mask"))
         filled, left, confidence = flow_fill(
             convert.clip(convert.image(image, device)),
             convert.clip(convert.mask(mask, size, device)),
-            avoid_mask=None if avoided is None else convert.clip(avoided),
+            avoid_mask=avoided,
             consistency=consistency,
             reach=reach,
             model=model,

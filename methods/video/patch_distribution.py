@@ -66,7 +66,7 @@ def match_patches(
     low, reach = float(seen.min()), float(seen.max() - seen.min()) or 1.0
     with torch.inference_mode(False), torch.enable_grad():
         there = (source.detach().clone().float() - low) / reach
-        levels = _levels(there, hidden.clone(), clips.shape[3:])
+        levels = _levels(there, hidden.clone(), clips.shape[2:])
         counts = [max(1, steps >> (len(levels) - 1 - n)) for n in range(len(levels))]
         progress, made = Progress(callback, sum(counts) * len(clips), len(levels)), []
         for clip in clips:
@@ -96,24 +96,23 @@ def match_patches(
 
 @dataclass(frozen=True)
 class _Level:
-    """The source at one scale. usable: (1, 1, ...) bool, its pixels that may be compared. colours:
-    (C, C), its principal ones in rows."""
+    """The source at one scale. patch: frames, rows and columns. whole: (P,) bool, which of its
+    patches may be compared. colours: (C, C), its principal ones in rows."""
 
     source: Tensor
-    usable: Tensor
+    patch: tuple[int, ...]
+    whole: Tensor
     colours: Tensor
 
     def distance(self, values: Tensor, loop: bool, seed: int) -> Tensor:
         """How far the patches of (1, C, T, H, W) are from their places in the source's order."""
-        patch = tuple(map(min, PATCH, values.shape[2:], self.source.shape[2:]))
-        ways = torch.randn(DIRECTIONS, 1, *patch, generator=Generator().manual_seed(seed))
+        ways = torch.randn(DIRECTIONS, 1, *self.patch, generator=Generator().manual_seed(seed))
         ways = ways / ways.flatten(1).norm(dim=1).view(-1, 1, 1, 1, 1)
         which = torch.arange(DIRECTIONS) % len(self.colours)
         ways = ways.to(values.device) * self.colours[which].view(DIRECTIONS, -1, 1, 1, 1)
         along = _along(values, ways, loop)
         with torch.no_grad():
-            whole = -F.max_pool3d(-self.usable.float(), patch, 1) > 0
-            wanted = _along(self.source, ways, False)[:, whole.flatten()].sort(1).values
+            wanted = _along(self.source, ways, False)[:, self.whole].sort(1).values
             if wanted.shape != along.shape:
                 count = along.shape[1]
                 wanted = F.interpolate(wanted[None], count, mode="linear", align_corners=True)[0]
@@ -122,19 +121,21 @@ class _Level:
 
 
 def _levels(source: Tensor, hidden: Tensor, size: Sequence[int]) -> list[_Level]:
-    """The source from fine to coarse, as far as two patches fit into it and clips of (H, W)."""
+    """The source from fine to coarse, as far as two patches fit into it and clips (T, H, W)."""
     known = source[0][:, hidden[0, 0] == 0]
     colours = torch.linalg.eigh(
         known.cov(correction=0).view(len(known), -1)
     ).eigenvectors.T.contiguous()
-    patch, levels = tuple(map(min, PATCH, source.shape[2:])), []
-    least = min(*size, *source.shape[3:])
+    largest, levels = tuple(map(min, PATCH, source.shape[2:])), []
+    patch = tuple(map(min, largest, size))
+    least = min(*size[1:], *source.shape[3:])
     while len(levels) < SCALES and (not levels or least >> len(levels) >= 2 * max(PATCH)):
         if levels:
             source, hidden = F.avg_pool3d(source, (1, 2, 2)), F.max_pool3d(hidden, (1, 2, 2))
-        if not (F.max_pool3d(hidden, patch, 1) == 0).any():
+        if not (F.max_pool3d(hidden, largest, 1) == 0).any():
             break
-        levels.append(_Level(source, hidden == 0, colours))
+        whole = (F.max_pool3d(hidden, patch, 1) == 0).flatten()
+        levels.append(_Level(source, patch, whole, colours))
     if not levels:
         raise ValueError("the mask leaves no whole patch of the source")
     return levels
