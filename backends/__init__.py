@@ -6,6 +6,7 @@ has a `why_not(...)` that answers None or, in words, why it cannot take these ar
 """
 
 import logging
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -19,6 +20,7 @@ NEEDS = {"cuda": "triton", "cpu": "numba", "eager": "torch"}
 _announced: set[tuple[str, str]] = set()
 
 
+@cache
 def why_not_installed(name: str) -> str | None:
     """None if the package that backend `name` stands on can be found, else what to install."""
     need = NEEDS[name]

@@ -36,9 +36,11 @@ def run_pieces(
     """Call `work(*piece)` for every piece, on at most threads.count() threads.
 
     poll is called here, in the caller's thread, every 0.1 s; if it or a piece raises, no further
-    piece starts and the exception goes on to the caller once those under way have ended.
+    piece starts and the exception goes on to the caller once those under way have ended. Without
+    poll the caller's thread works as well.
     """
-    pieces = iter(list(pieces))
+    listed = list(pieces)
+    pieces = iter(listed)
     stop = False
 
     def drain() -> None:
@@ -47,11 +49,11 @@ def run_pieces(
                 return
             work(*piece)
 
-    count = threads.count()
-    if count == 1 and poll is None:
-        return drain()
-    futures = [_pool().submit(drain) for _ in range(count)]
+    count = min(threads.count(), len(listed))
+    futures = [_pool().submit(drain) for _ in range(count - (poll is None))]
     try:
+        if poll is None:
+            drain()
         pending = set(futures)
         while pending:
             done, pending = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_EXCEPTION)

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from .network import UNet
-from .precision import half_precision, rounded
+from .precision import alone, half_precision, rounded
 from .scale import Scale
 from .schedule import Schedule
 from .settings import NetworkSettings, TrainingSettings, read
@@ -88,7 +88,7 @@ def denoiser(
     @torch.no_grad()
     def denoise(x: Tensor, t: int) -> Tensor:
         seen = (each.expand(len(x), *each.shape[1:]) for each in (known, mask))
-        with rounded(x.device, half):
+        with alone(net.settings.axes, x.device, half), rounded(x.device, half):
             if not net.settings.noisy:
                 return net(None, *seen).to(x)
             level = x.new_full((len(x),), t, dtype=torch.int64)

@@ -14,7 +14,7 @@ from ..morphology import bounding_box
 from .likeness import likeness
 from .model import SCHEDULE, TrainedModel
 from .network import UNet
-from .precision import half_precision, rounded
+from .precision import alone, half_precision, rounded
 from .settings import NetworkSettings, TrainingSettings
 from .windows import Windows
 
@@ -84,6 +84,10 @@ class Trainer:
 
         Raises ValueError if the loss has become NaN or infinite (noticed a few steps later).
         """
+        with alone(self.net.settings.axes, self.device, self.half):
+            self._advance(share)
+
+    def _advance(self, share: float) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = self.training.learning_rate * _rate(self.done, share)
         number = int(random.bits(self.training.seed, self.done))

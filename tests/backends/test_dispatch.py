@@ -71,12 +71,20 @@ def test_all_refusals_are_in_one_message():
         assert f"{name}: " in str(error.value)
 
 
-def test_a_missing_package_is_said_and_the_next_backend_runs(monkeypatch):
-    def no_numba(name, *args):
+@pytest.fixture
+def no_numba(monkeypatch):
+    find_spec = backends.find_spec
+
+    def without(name, *args):
         return None if name == "numba" else find_spec(name, *args)
 
-    find_spec = backends.find_spec
-    monkeypatch.setattr(backends, "find_spec", no_numba)
+    monkeypatch.setattr(backends, "find_spec", without)
+    backends.why_not_installed.cache_clear()
+    yield
+    backends.why_not_installed.cache_clear()
+
+
+def test_a_missing_package_is_said_and_the_next_backend_runs(no_numba):
     positions, _ = backends.run("nearest_patch", *pair(), patch_size=3)
     assert positions.min() >= 1
     with pytest.raises(NotImplementedError, match="cpu: numba is not installed .pip install numba"):

@@ -104,3 +104,11 @@ def test_torchs_threads_are_given_back_by_the_last_one_to_leave(three_threads):
     leave.set()
     thread.join()
     assert torch.get_num_threads() == 3 and count() == 3
+
+
+def test_blocks_within_one_another_leave_torch_on_one_thread(three_threads):
+    with kernels_only():
+        with kernels_only():
+            pass
+        assert torch.get_num_threads() == 1 and count() == 3
+    assert torch.get_num_threads() == 3 and count() == 3
