@@ -8,12 +8,13 @@
 
 SHARED holds data/dynamic_textures and data/weights; the clip "pond" is the project's own. Clips: 12
 frames with one closed shape that moves hidden, nothing of which is shown to any method. Two scales.
-"full": 256 x 256, windows of 12 x 64 x 64, one in a step, the published network. "small", for
-processors without bfloat16: the middle 96 x 96 of the halved frames, a hole of the same share,
-windows of 12 x 32 x 32, a network of half the width; orders can be compared, values cannot. Every
-(clip, method, seed) is one file in --runs, so that `run` can be stopped, split over processes (each
-on one thread) and gone on with; `table` puts them together in
-benchmarks/results/video_infusion.json, `picture` shows what became of the pond by each weighting in
+"full": 256 x 256, windows of 12 x 64 x 64, one in a step, the published network, half an hour of a
+core without bfloat16 for each run. "small": the middle 96 x 96 of the halved frames, a hole of the
+same share, windows of 12 x 32 x 32, a network of half the width; orders can be compared, values
+cannot. Every (clip, method, seed) is one file in --runs, and trainings keep checkpoints there, so
+that `run` can be stopped, split over processes (each on one thread) and gone on with (seconds are
+then those of the last part). `table` puts them together in benchmarks/results/video_infusion.json,
+or video_infusion_full.json, `picture` shows what became of the pond by each weighting in
 docs/weightings.png. `synthesis`: new clips of the same size from noise, after so many steps, as the
 network made them and with their patches matched; SVFID between them and their source, and PSNR, for
 a high one is a copy; in benchmarks/results/video_synthesis.json. Metrics of frames are means over
@@ -37,7 +38,7 @@ from torch import Generator
 from internal_methods.methods.contact_sheet import contact_sheet
 from internal_methods.methods.convolution import ClipConvolution
 from internal_methods.methods.diffusion.network import UNet
-from internal_methods.methods.diffusion.precision import half_precision
+from internal_methods.methods.diffusion.precision import alone, half_precision
 from internal_methods.methods.diffusion.settings import NetworkSettings
 from internal_methods.methods.metrics.clips import compare_clips
 from internal_methods.methods.moving_masks import Motion, moving_masks
@@ -45,6 +46,7 @@ from internal_methods.methods.video import dynamic_texture, inpaint_video, match
 from internal_methods.methods.video.dynamic_texture import source_psnr
 from internal_methods.methods.video.infusion import CLIPS as NETWORK
 from internal_methods.methods.video.infusion import LEARNING, infusion
+from internal_methods.storage.checkpoints import Checkpoint, Checkpoints, InUse
 from internal_methods.storage.clips import read
 from internal_methods.storage.weights import WeightsFolder
 
@@ -126,6 +128,7 @@ def sheet(path: Path, *clips: torch.Tensor) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     scale = SCALES[arguments.scale]
+    shelf = Checkpoints(arguments.runs / "checkpoints")
     for seed in arguments.seeds:
         for name in arguments.clips:
             clip = clip_of(arguments.shared, name, scale)
@@ -135,9 +138,13 @@ def run(arguments: argparse.Namespace) -> None:
                 file = arguments.runs / f"{stem.replace('/', '_')}.json"
                 if file.exists():
                     continue
-                file.write_text("{}")  # taken
                 start, used = time.perf_counter(), time.process_time()
-                filled, told = fill(clip * (1 - mask), mask, method, scale, seed, arguments.steps)
+                task = clip * (1 - mask), mask, method, scale, seed, arguments.steps
+                try:
+                    with shelf.of({"clip": clip, "mask": mask}, stem) as checkpoint:
+                        filled, told = fill(*task, checkpoint)
+                except InUse:  # another process is at it
+                    continue
                 told |= {"seconds": time.perf_counter() - start}
                 told |= {"cpu_s": time.process_time() - used}
                 told |= scores(filled, clip, mask, arguments.shared)
@@ -147,7 +154,13 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def fill(
-    clip: torch.Tensor, mask: torch.Tensor, method: str, scale: Scale, seed: int, steps: int
+    clip: torch.Tensor,
+    mask: torch.Tensor,
+    method: str,
+    scale: Scale,
+    seed: int,
+    steps: int,
+    checkpoint: Checkpoint | None,
 ) -> tuple[torch.Tensor, dict]:
     """The filled clip, and the loss at the end of the training."""
     given = METHODS[method]
@@ -156,9 +169,8 @@ def fill(
     training = {name: value for name, value in given.items() if name in OF_TRAINING}
     course = {name: value for name, value in given.items() if name not in OF_TRAINING}
     training = replace(LEARNING, seed=seed, window=scale.window, **training)
-    filled, model = infusion(
-        clip, mask, network=scale.network, training=training, steps=steps, seed=seed, **course
-    )
+    course |= {"network": scale.network, "training": training, "steps": steps, "seed": seed}
+    filled, model = infusion(clip, mask, checkpoint=checkpoint, **course)
     return filled, {"loss": model.losses[-1]}
 
 
@@ -182,7 +194,8 @@ def table(arguments: argparse.Namespace) -> None:
         }
         for method, clips in found.items()
     }
-    report("video_infusion", {"scale": arguments.scale, "steps": arguments.steps, "methods": told})
+    name = "video_infusion" + "_full" * (arguments.scale == "full")
+    report(name, {"scale": arguments.scale, "steps": arguments.steps, "methods": told})
 
 
 def picture(arguments: argparse.Namespace) -> None:
@@ -243,7 +256,8 @@ def cost(arguments: argparse.Namespace) -> None:
                     if isinstance(part, ClipConvolution):
                         part.__class__ = torch.nn.Conv3d
             name = f"{'x'.join(map(str, size))}, {name}"
-            told[name] = _steps(net, size, half and ours in name, arguments.repeats)
+            with alone(3, torch.device("cpu"), half) if ours in name else nullcontext():
+                told[name] = _steps(net, size, half and ours in name, arguments.repeats)
             print(name, told[name], flush=True)
     threads = torch.get_num_threads()
     report("video_infusion_cost", {"repeats": arguments.repeats, "threads": threads, "steps": told})
