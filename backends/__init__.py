@@ -9,6 +9,7 @@ import logging
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 
 import torch
 
@@ -27,6 +28,17 @@ def why_not_installed(name: str) -> str | None:
     return None if find_spec(need) else f"{need} is not installed (pip install {need})"
 
 
+@cache
+def _module(name: str, op: str) -> ModuleType | None:
+    """That of an operation on a backend whose package is there; None where nobody wrote it."""
+    try:
+        return import_module(f".{name}.{op}", __package__)
+    except ModuleNotFoundError as error:
+        if error.name != f"{__package__}.{name}.{op}":
+            raise
+        return None
+
+
 def run(op: str, *args, backend: str = "auto", **kwargs):
     """Run operation `op` on the first backend that can take these arguments.
 
@@ -41,17 +53,11 @@ def run(op: str, *args, backend: str = "auto", **kwargs):
     names = (backend,) if backend != "auto" else NAMES if on_gpu else ("cpu", "eager")
     refusals = []
     for name in names:
-        reason = why_not_installed(name)
-        if reason is None:
-            try:
-                module = import_module(f".{name}.{op}", __package__)
-            except ModuleNotFoundError as error:
-                if error.name != f"{__package__}.{name}.{op}":
-                    raise
-                reason = "not written for this backend"
-            else:
-                reason = module.why_not(*args, **kwargs)
-        if reason is None:
+        missing = why_not_installed(name)
+        module = None if missing else _module(name, op)
+        none = missing or "not written for this backend"
+        reason = module.why_not(*args, **kwargs) if module else none
+        if module and reason is None:
             if (op, name) not in _announced:
                 _announced.add((op, name))
                 log.info("%s runs on %s%s", op, name, f" ({'; '.join(refusals)})" * bool(refusals))

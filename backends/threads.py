@@ -6,7 +6,7 @@ from threading import Lock, local
 
 import torch
 
-FEW = 8  # threads up to which that is so; the rest of a step takes a fifth of the kernels' time
+FEW = 8  # threads up to which kernels gain more than the rest of a network loses on one of them
 
 _lock, _here = Lock(), local()
 _inside = 0

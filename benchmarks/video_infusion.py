@@ -38,7 +38,7 @@ from torch import Generator
 from internal_methods.methods.contact_sheet import contact_sheet
 from internal_methods.methods.convolution import ClipConvolution
 from internal_methods.methods.diffusion.network import UNet
-from internal_methods.methods.diffusion.precision import alone, half_precision
+from internal_methods.methods.diffusion.precision import alone, half_precision, rounded
 from internal_methods.methods.diffusion.settings import NetworkSettings
 from internal_methods.methods.metrics.clips import compare_clips
 from internal_methods.methods.moving_masks import Motion, moving_masks
@@ -272,11 +272,8 @@ def _steps(net: UNet, size: tuple[int, ...], half: bool, repeats: int) -> dict:
     mask, level = (torch.rand(1, 1, *size) > 0.5).float(), torch.tensor([500])
     optimizer = torch.optim.Adam(net.parameters(), 1e-4, fused=True)
 
-    def precise():
-        return torch.autocast("cpu", torch.bfloat16) if half else nullcontext()
-
     def train():
-        with precise():
+        with rounded(torch.device("cpu"), half):
             output = net(x, known, mask, None, level).float()
         optimizer.zero_grad(set_to_none=True)
         ((output - known) ** 2).mean().backward()
@@ -284,7 +281,7 @@ def _steps(net: UNet, size: tuple[int, ...], half: bool, repeats: int) -> dict:
 
     @torch.no_grad()
     def denoise():
-        with precise():
+        with rounded(torch.device("cpu"), half):
             net(x, known, mask, None, level)
 
     told = {}

@@ -24,6 +24,7 @@ from .winograd_kernels import (
     convolve,
     finish_gradient,
     room_for,
+    up,
 )
 
 ROWS_OF_BLOCK = 48  # about: its spectra stay in the cache
@@ -82,7 +83,7 @@ class _Convolution(torch.autograd.Function):
 
 def _convolved(values: Tensor, weight: Tensor, bias: Tensor, around: int) -> Tensor:
     """around: frames of zeros before the first and after the last."""
-    inner, taps, width = _Frames(values), weight.shape[2], _padded(len(weight))
+    inner, taps, width = _Frames(values), weight.shape[2], up(len(weight), LANES)
     outer = inner.size[0] + 2 * around - taps + 1, *inner.size[1:3], width
     out = torch.empty(inner.clips, *outer)
     weights = _spectrum(weight.detach(), inner.size[3], width).numpy()
@@ -122,17 +123,13 @@ def _spectrum(weight: Tensor, channels: int, width: int) -> Tensor:
     return (_TURN @ moved.reshape(9, -1)).flatten()
 
 
-def _padded(channels: int) -> int:
-    return -(-channels // LANES) * LANES
-
-
 class _Frames:
     """Values (B, C, T, H, W) as the kernels take them: each clip flat, with its channels last and
     filled up with zeros to a multiple of LANES. size: (T, H, W, channels)."""
 
     def __init__(self, values: Tensor):
         moved = values.detach().movedim(1, -1)
-        missing = _padded(moved.shape[-1]) - moved.shape[-1]
+        missing = up(moved.shape[-1], LANES) - moved.shape[-1]
         moved = (F.pad(moved, (0, missing)) if missing else moved).contiguous()
         self.clips, *size = moved.shape
         self.size = tuple(size)

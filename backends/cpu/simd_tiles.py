@@ -14,14 +14,10 @@ LANES = 16
 ROWS = 4  # of a product that are summed at a time; with their columns they fill half the registers
 
 
-def _whole(builder, base, at):
-    """The place of a vector, `at` numbers after `base`."""
-    place = builder.gep(base, [builder.mul(at, I64(4))])
-    return builder.bitcast(place, ir.VectorType(F32, LANES).as_pointer())
-
-
 def _store(builder, value, base, at):
-    builder.store(value, _whole(builder, base, at)).align = 4
+    """Write a vector to the place `at` numbers after `base`."""
+    place = builder.gep(base, [builder.mul(at, I64(4))])
+    builder.store(value, builder.bitcast(place, value.type.as_pointer())).align = 4
 
 
 @intrinsic

@@ -155,9 +155,12 @@ def _write(room, at, step, out, size, block, at_tile):
                             put(out, start + i * line + j * width + c, room, pixel)
 
 
-@inline
-def _up(number, unit):
+def up(number, unit):
+    """The least multiple of the unit that is not less."""
     return -(-number // unit) * unit
+
+
+_up = inline(up)
 
 
 @inline
@@ -174,10 +177,9 @@ def _spectra_to_multiply(job, first, frames, tile, tiles, room, at_tile, at):
     return step
 
 
-@jit
 def room_for(inner, outer, taps, frames, tiles):
     """How many numbers the work on a block needs, at most."""
-    rows, channels = _up(frames * tiles, ROWS) + (taps - 1) * tiles, max(inner[3], outer[3])
+    rows, channels = up(frames * tiles, ROWS) + (taps - 1) * tiles, max(inner[3], outer[3])
     return SPECTRUM * (2 * (rows * channels + LANES) + channels + LANES)
 
 

@@ -66,16 +66,22 @@ def test_only_what_is_asked_for_is_derived(backend):
     assert weight.grad is not None and weight.grad.shape == weight.shape
 
 
-def test_the_number_of_threads_changes_no_bit(backend):
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_the_number_of_threads_changes_no_bit(backend, threads):
     if backend.name != "cpu":
         pytest.skip("torch promises no such thing")
-    before, made = torch.get_num_threads(), []
+    made = []
     for count in (1, 2, 5):
-        torch.set_num_threads(count)
+        threads(count)
         tensors = [t.clone().requires_grad_() for t in given((1, 33, 25, 36, 36), 20)]
         out = backend("clip_convolution", *tensors, (1, 1, 1))
         made.append([out.detach(), *torch.autograd.grad(out.square().sum(), tensors)])
-    torch.set_num_threads(before)
     assert all(torch.equal(a, b) for other in made[1:] for a, b in zip(made[0], other, strict=True))
 
 
@@ -108,12 +114,10 @@ def test_what_the_kernels_leave_to_torch(change, reason):
         assert "float32" in cpu.why_not(**settings)
 
 
-def test_many_threads_are_left_to_torch():
+def test_many_threads_are_left_to_torch(threads):
     cpu = pytest.importorskip("internal_methods.backends.cpu.clip_convolution")
-    before = torch.get_num_threads()
-    torch.set_num_threads(FEW + 1)
+    threads(FEW + 1)
     assert "so many threads" in cpu.why_not(*given(), (1, 1, 1))
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 7, 12])
