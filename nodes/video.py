@@ -35,9 +35,10 @@ def removal_inputs() -> list:
             step=0.01,
             tooltip=(
                 "Confidence from which the motion is taken rather than patches; where patches fit "
-                "very well more is asked, where they fit badly less. Raise it if something from "
-                "other frames shows up that should not; lower it if a still background is made up "
-                "though other frames show it."
+                "very well more is asked, where they fit badly less. Motion that is less sure is "
+                "taken where a trial around the hole goes better with it. Raise it if something "
+                "from other frames shows up that should not; lower it if a still background is "
+                "made up though other frames show it."
             ),
         ),
         inputs.patch_size(

@@ -1,11 +1,12 @@
 """Removing things from clips: every pixel is filled by the engine that suits it.
 
 Patches of space and time fill everything first, and how badly they fit says what the motion has to
-compete with. What other frames show is taken along the motion, wherever that can be relied on more;
-the rest is filled with patches again, which now see what the motion has brought; and if it is
-wanted, a small diffusion network that is trained on the clip makes these anew. What no frame shows,
-but lies still or moves as its surroundings do, is carried from one frame to all the others. So a
-still background comes out as it was, and water, fire and leaves as something that moves as they do.
+compete with. What other frames show is taken along the motion, wherever that can be relied on more,
+or, by a trial on what is known around the hole, misses less; the rest is filled with patches again,
+which now see what the motion has brought; and if it is wanted, a small diffusion network that is
+trained on the clip makes these anew. What no frame shows, but lies still or moves as its
+surroundings do, is carried from one frame to all the others. So a still background comes out as it
+was, and water, fire and leaves as something that moves as they do.
 """
 
 import logging
@@ -13,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..checks import check_clip, check_clip_mask
 from ..diffusion.settings import TrainingSettings, check_choice
 from ..features import LUMA
+from ..hole import whole_patches
 from ..inpaint import inpaint
 from ..morphology import grown
 from ..steps import Callback, Progress, Step
@@ -27,25 +28,26 @@ from .infusion import LEARNING, infusion
 from .patch_inpaint import inpaint_video
 from .registration import SMALLEST_SIDE
 from .scenes import scene_cuts
+from .trial import RIM, box_mean, missed, rim_of
 
 log = logging.getLogger(__name__)
 
 ENGINES = ("flow", "patch", "diffusion")
 WAYS = ("auto", "flow", "patch", "diffusion")
 KNOWN = -1  # in the map: not filled
-TRUST = 0.1  # confidence from which the motion is taken, where patches fit as badly as POOR
+TRUST = 0.1  # confidence from which the motion is taken where patches fit as badly as POOR, or
+# where it misses less than these around the hole: (1 - trust) / (1 - TRUST) times as much at most
 POOR = 0.1  # root mean square by which a patch misses what it fills, colours and texture together
 FINE = 0.01  # of grain: what patches miss by less fits no better
 FEW = 1 / 16  # share of the hole under which the motion is not taken at all
 STILL = 0.75  # confidence from which what no frame shows is carried from one frame to the others,
 MOST = 0.5  # if so much of it can be,
-LIVELY = 1.25  # and the fill wanders by so many times as much as
-RIM = 4  # so many pixels around it, carried likewise, miss what is there
+LIVELY = 1.25  # and the fill wanders by so many times as much as a rim, carried likewise, misses
 ALIKE = (1, 5, 5)  # frames and pixels of the neighbourhood whose majority decides
 AROUND = (5, 5, 5)  # frames and pixels over which the misfit of patches is averaged
 START_LEVEL = 300  # noise of the patch fill that diffusion begins with: its layout stays
 INTERVALS = 5  # that the levels from there on are trained in
-MOVED, JUDGED, PATCHED = 0.25, 0.6, 1.0  # progress when motion, first and last patches are done
+MOVED, JUDGED, TRIED, PATCHED = 0.15, 0.4, 0.75, 1.0  # progress: motion, patches, trial, the rest
 DIFFUSED = 5.0  # times as long as both takes the diffusion
 CARRIED, MENDED = 0.25, 0.4  # and this much longer the carrying, and the patches after it
 COLOURS = {"flow": (0.1, 0.75, 0.3), "patch": (0.15, 0.45, 1.0), "diffusion": (1.0, 0.55, 0.1)}
@@ -110,8 +112,9 @@ def remove(
         is exactly 0 the clip comes back bit for bit, elsewhere fill and clip are mixed in its
         proportion.
     engine: "auto": the motion where its confidence is at least `trust`, or less where patches fit
-        badly, or more where they fit well; the rest by patches, and what no frame shows moves as
-        what is around it, if that moves evenly. "flow": the motion wherever it finds anything.
+        badly, or more where they fit well, and where it misses less than patches of what is known
+        around the hole; the rest by patches, and what no frame shows moves as what is around it, if
+        that moves evenly. "flow": the motion wherever it finds anything.
         "patch": patches alone. "diffusion": as auto, and what the patches have filled is made anew
         by a network that is trained on the clip, of one scene, for `diffusion_steps`.
     patch_size: of the patches, in pixels and frames, odd.
@@ -176,8 +179,12 @@ class _Way:
             found, before = hole & (left == 0), MOVED
             if self.engine != "flow":
                 never = hole & (left > 0)
-                made, missed = self._patched(clip, hole, told.part(MOVED, JUDGED))
-                found, before = self._sure(hole, found, confidence, _misfit(missed, hole)), JUDGED
+                made, apart = self._patched(clip, hole, told.part(MOVED, JUDGED))
+                asked = _asked(self.trust, _misfit(apart, hole))
+                sure = _mostly(confidence >= asked, found, hole)
+                if _is_much(found & ~sure, hole):
+                    sure = sure | _mostly(sure | self._better(clip, hole, told), found, hole)
+                found, before = sure, TRIED
                 engines[hole] = ENGINES.index("patch")
             if self.engine == "flow" or found.any():  # else the patches that there are will do
                 made, rest = torch.where(found, moved, clip), hole & ~found
@@ -191,7 +198,7 @@ class _Way:
         if self.engine == "diffusion" and rest.any():
             made = self._diffused(made, rest, told)
             engines[rest], before = ENGINES.index("diffusion"), PATCHED + DIFFUSED
-        if int(never.sum()) >= FEW * int(hole.sum()):
+        if _is_much(never, hole):
             made = self._carried(made, hole, never, told, before)
         return made, engines
 
@@ -199,11 +206,29 @@ class _Way:
         frames, *size = clip.shape[2:]
         return self.engine != "patch" and frames >= 2 and min(size) >= SMALLEST_SIDE
 
-    def _sure(self, hole: Tensor, found: Tensor, confidence: Tensor, misfit: Tensor) -> Tensor:
-        """Where the motion is taken, of where it was found. misfit: of the patches there."""
-        sure = found & (confidence >= self.trust ** (misfit.clamp(min=FINE) / POOR))
-        sure = found & _majority(sure, hole)
-        return sure if int(sure.sum()) >= FEW * int(hole.sum()) else torch.zeros_like(sure)
+    def _better(self, clip: Tensor, hole: Tensor, told: "_Told") -> Tensor:
+        """(1, 1, T, H, W) bool: where the motion misses less than patches do, on the whole and
+        nearby, of what is known around the hole, if both have to fill that as well."""
+        rim, nowhere = rim_of(hole), torch.zeros_like(hole)
+        wide, patch_size = hole | rim, self._patch_size(clip)
+        if patch_size < 3 or not whole_patches(~wide, patch_size // 2).any():
+            return nowhere
+        middle = (JUDGED + TRIED) / 2
+        moved, left, _ = flow_fill(clip, wide.float(), callback=told.part(JUDGED, middle))
+        seen = rim & (left == 0)
+        if not seen.any():
+            return nowhere
+        patched, _ = self._patched(clip, wide, told.part(middle, TRIED))
+        most = (1 - self.trust) / (1 - TRUST)
+        by_motion, by_patches = (((made - clip) ** 2 * seen).sum() for made in (moved, patched))
+        if by_motion > most * by_patches:
+            return nowhere
+        return missed(clip, moved, seen) <= most * missed(clip, patched, seen)
+
+    def _patch_size(self, clip: Tensor) -> int:
+        """The one wanted, or the largest that so few frames have room for."""
+        frames = clip.shape[2]
+        return min(self.patch_size, frames - 1 + frames % 2)
 
     def _patched(
         self, clip: Tensor, rest: Tensor, callback: Callback | None
@@ -215,8 +240,7 @@ class _Way:
         filled frame by frame, and a frame that is hidden altogether repeats the one beside it.
         """
         settings = {"seed": self.seed, "backend": self.backend, "callback": callback}
-        frames = clip.shape[2]
-        patch_size = min(self.patch_size, frames - 1 + frames % 2)
+        patch_size = self._patch_size(clip)
         if patch_size >= 3:
             filled, field = inpaint_video(clip, rest.float(), patch_size=patch_size, **settings)
             return filled, field.distances / patch_size**3
@@ -274,11 +298,16 @@ class _Way:
         )[0]
 
 
+def _asked(trust: float, misfit: Tensor) -> Tensor:
+    """The confidence from which the motion is taken by itself. misfit: of the patches there."""
+    return trust ** (misfit.clamp(min=FINE) / POOR)
+
+
 def _misfit(missed: Tensor, hole: Tensor) -> Tensor:
     """The root of what patches miss around each pixel of the hole; POOR where that is not known."""
     known = torch.isfinite(missed) & hole
     total, counted = (
-        _mean(each.float(), AROUND) for each in (torch.where(known, missed, 0.0), known)
+        box_mean(each.float(), AROUND) for each in (torch.where(known, missed, 0.0), known)
     )
     return torch.where(counted > 0, (total / counted.clamp(min=1e-6)).sqrt(), POOR)
 
@@ -289,17 +318,20 @@ def _most_in_a_frame(values: Tensor, where: Tensor) -> float:
     return float((total / count.clamp(min=1)).max())
 
 
+def _is_much(part: Tensor, hole: Tensor) -> bool:
+    return int(part.sum()) >= FEW * int(hole.sum())
+
+
+def _mostly(wanted: Tensor, of: Tensor, hole: Tensor) -> Tensor:
+    """Of what there is that around which most of the hole is wanted; nothing if that is little."""
+    chosen = of & _majority(of & wanted, hole)
+    return chosen & _is_much(chosen, hole)
+
+
 def _majority(chosen: Tensor, of: Tensor) -> Tensor:
     """Where more than half of `of` around is chosen, bool."""
-    votes, voters = (_mean(each.float(), ALIKE) for each in (chosen, of))
+    votes, voters = (box_mean(each.float(), ALIKE) for each in (chosen, of))
     return votes > 0.5 * voters
-
-
-def _mean(values: Tensor, size: tuple[int, int, int]) -> Tensor:
-    """(B, 1, T, H, W) averaged over boxes, of fewer frames where there are not as many."""
-    size = (min(size[0], values.shape[2] - 1 + values.shape[2] % 2), *size[1:])
-    half = [n // 2 for n in size]
-    return F.avg_pool3d(values, size, 1, half, count_include_pad=False)
 
 
 class _Told:

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from internal_methods.methods.video import in_chunks, inpaint_video, remove
-from internal_methods.methods.video.router import COLOURS, ENGINES, KNOWN, POOR, _Way
+from internal_methods.methods.video import flow_fill, in_chunks, inpaint_video, remove, router
+from internal_methods.methods.video.router import COLOURS, ENGINES, KNOWN, POOR, _asked
 
 SIZE = (48, 64)
 FLOW, PATCH, DIFFUSION = range(3)
@@ -135,15 +135,34 @@ def test_a_frame_of_a_short_scene_that_is_hidden_altogether_repeats_the_one_besi
 
 
 def test_where_patches_fit_badly_the_motion_needs_less_confidence():
-    way = _Way("auto", 0.1, 5, 0, 0, "auto")
-    hole = torch.ones(1, 1, 5, 16, 16, dtype=torch.bool)
-    confidence = torch.full(hole.shape, 0.3)
-    for misfit, taken in ((0.01, False), (POOR, True), (2 * POOR, True)):
-        sure = way._sure(hole, hole, confidence, torch.full(hole.shape, misfit))
-        assert bool(sure.all()) == bool(sure.any()) == taken
-    confidence = confidence / 10
-    assert not way._sure(hole, hole, confidence, torch.full(hole.shape, POOR)).any()
-    assert way._sure(hole, hole, confidence, torch.full(hole.shape, 2 * POOR)).all()
+    fine, poor, poorer = _asked(0.1, torch.tensor([0.01, POOR, 2 * POOR])).tolist()
+    assert fine > 0.5 > 0.2 > poor > 0.05 > poorer > 0
+    assert (_asked(0.0, torch.tensor([0.0, POOR])) == 0).all()
+
+
+def unsure(*arguments, **options):
+    moved, left, confidence = flow_fill(*arguments, **options)
+    return moved, left, torch.zeros_like(confidence)
+
+
+@pytest.mark.parametrize("clip, engine", [(still(), FLOW), (restless(), PATCH)])
+def test_motion_that_is_not_sure_is_taken_if_it_does_better_around_the_hole(
+    monkeypatch, clip, engine
+):
+    monkeypatch.setattr(router, "flow_fill", unsure)
+    mask = passing(clip)
+    engines = remove(broken(clip, mask), mask, scenes=False).engines
+    assert (engines[mask > 0] == engine).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("clip, trust", [(still(), 1.0), (still(2), 0.1)])
+def test_no_motion_is_taken_unsure_at_full_trust_nor_in_clips_too_short_for_a_trial(
+    monkeypatch, clip, trust
+):
+    monkeypatch.setattr(router, "flow_fill", unsure)
+    mask = passing(clip)
+    engines = remove(broken(clip, mask), mask, trust=trust, scenes=False).engines
+    assert (engines[mask > 0] == PATCH).all()
 
 
 def test_a_still_place_that_is_never_seen_stays_as_it_was_made_over_many_windows():
