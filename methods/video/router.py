@@ -220,7 +220,9 @@ class _Way:
             return nowhere
         patched, _ = self._patched(clip, wide, told.part(middle, TRIED))
         most = (1 - self.trust) / (1 - TRUST)
-        by_motion, by_patches = (((made - clip) ** 2 * seen).sum() for made in (moved, patched))
+        by_motion, by_patches = (
+            ((made - clip).float().square() * seen).sum() for made in (moved, patched)
+        )
         if by_motion > most * by_patches:
             return nowhere
         return missed(clip, moved, seen) <= most * missed(clip, patched, seen)

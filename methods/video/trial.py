@@ -26,7 +26,7 @@ def missed(clip: Tensor, filled: Tensor, rim: Tensor) -> Tensor:
     smoothly into where there is no rim. clip, filled: (1, C, T, H, W). rim: (1, 1, T, H, W) bool,
     not empty.
     """
-    apart = ((filled - clip) ** 2).mean(1, keepdim=True).float() * rim
+    apart = (filled - clip).float().square().mean(1, keepdim=True) * rim
     made = torch.ones_like(apart)
     for box, weight in BOXES.items():
         made *= (_carried_on(apart, rim, box) + GRAIN**2) ** weight
