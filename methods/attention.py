@@ -11,7 +11,7 @@ from ..backends import patches
 from ..backends.gradients import gather_attention, patch_similarity
 from ..backends.threads import kernels_only
 from .attention_tail import Cells, cells_of
-from .checks import by, check_finite, check_patch_size
+from .checks import by, check_finite, check_patch_size, largest_odd
 from .field import Field
 from .patchmatch import patchmatch
 from .steps import Callback
@@ -267,7 +267,7 @@ def _check(
         if patch_size > room:
             raise ValueError(
                 f"patch_size {patch_size} is larger than the {by(map.shape[2:])} grid of {name}; "
-                f"use at most {room - 1 + room % 2}"
+                f"use at most {largest_odd(room)}"
             )
     if neighbours < 1:
         raise ValueError(f"neighbours must be 1 or more, not {neighbours}")

@@ -66,6 +66,11 @@ def check_patch_size(patch_size: int) -> None:
         raise ValueError(f"patch_size {patch_size} is not an odd number from 1 to 31")
 
 
+def largest_odd(room: int) -> int:
+    """The largest odd side that fits into so many pixels or frames."""
+    return room - 1 + room % 2
+
+
 def check_mask(mask: Tensor, name: str, size: tuple[int, int], batch: int) -> None:
     """Raise ValueError unless `mask` is (1 or batch, 1, H, W) of the given size."""
     if mask.dim() != 4 or mask.shape[1] != 1 or mask.shape[0] not in (1, batch):

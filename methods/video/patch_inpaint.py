@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ..checks import check_clip, check_clip_mask, check_patch_size
+from ..checks import check_clip, check_clip_mask, check_patch_size, largest_odd
 from ..field import Field
 from ..hole import Setting
 from ..hole_filling import fill_holes
@@ -50,7 +50,7 @@ def inpaint_video(
     if size[0] < patch_size:
         raise ValueError(
             f"the clip has {size[0]} frames, but patches are {patch_size} frames deep; give at "
-            f"least as many, use a patch_size of at most {size[0] - 1 + size[0] % 2}, or fill the "
+            f"least as many, use a patch_size of at most {largest_odd(size[0])}, or fill the "
             "frames as single pictures"
         )
     for name, number in (("iterations", iterations), ("levels", levels), ("memory", memory)):

@@ -16,19 +16,18 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..checks import check_clip, check_clip_mask
+from ..checks import check_clip, check_clip_mask, largest_odd
 from ..diffusion.settings import TrainingSettings, check_choice
 from ..features import LUMA
 from ..hole import whole_patches
 from ..inpaint import inpaint
-from ..morphology import grown
 from ..steps import Callback, Progress, Step
 from .flow_fill import flow_fill
 from .infusion import LEARNING, infusion
 from .patch_inpaint import inpaint_video
 from .registration import SMALLEST_SIDE
 from .scenes import scene_cuts
-from .trial import RIM, box_mean, missed, rim_of
+from .trial import box_mean, missed, rim_of
 
 log = logging.getLogger(__name__)
 
@@ -229,8 +228,7 @@ class _Way:
 
     def _patch_size(self, clip: Tensor) -> int:
         """The one wanted, or the largest that so few frames have room for."""
-        frames = clip.shape[2]
-        return min(self.patch_size, frames - 1 + frames % 2)
+        return min(self.patch_size, largest_odd(clip.shape[2]))
 
     def _patched(
         self, clip: Tensor, rest: Tensor, callback: Callback | None
@@ -268,7 +266,7 @@ class _Way:
         counts = never.sum(dim=(0, 1, 3, 4))
         most = (counts == counts.max()).nonzero()[:, 0]
         key = most[len(most) // 2]
-        others, around = never.clone(), grown(never, (0, RIM, RIM)) & ~hole
+        others, around = never.clone(), rim_of(never) & ~hole
         others[:, :, key] = around[:, :, key] = False
         if not others.any():
             return clip

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..checks import largest_odd
 from ..morphology import grown
 from .smooth_fill import smooth_fill
 
@@ -49,7 +50,7 @@ def _carried_on(apart: Tensor, rim: Tensor, box: tuple[int, int, int]) -> Tensor
 def box_mean(values: Tensor, size: tuple[int, int, int]) -> Tensor:
     """(B, 1, T, H, W) averaged over boxes, which end at the borders and fit into the clip."""
     sides = values.shape[2:]
-    box = [min(n, side - 1 + side % 2) for n, side in zip(size, sides, strict=True)]
+    box = [min(n, largest_odd(side)) for n, side in zip(size, sides, strict=True)]
     half = [n // 2 for n in box]
     return F.avg_pool3d(values, box, 1, half, count_include_pad=False)
 
