@@ -317,7 +317,11 @@ def _expected(stream) -> int | None:
 
 
 def _seconds(stream) -> Fraction:
-    """How long the video is by its header; 0 where it does not tell."""
+    """How long the video is by its header; 0 where it does not tell. Those of MPEG-TS, MPEG-PS and
+    NUT never do: the first two last, for FFmpeg, until their last packet.
+    """
+    if stream.container.format.name == "avi" and stream.frames:
+        return stream.frames * Fraction(stream.time_base)  # FFmpeg's is by the size of the file
     if stream.duration and stream.time_base:
         return Fraction(stream.duration * stream.time_base)
     told = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
